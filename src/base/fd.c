@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/fd.h"
+
+#include <sys/mman.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+
+int
+fd_write_all(int fd, const void *data, size_t len)
+{
+	const char *p = data;
+	ssize_t n;
+
+	while (len > 0) {
+		if ((n = write(fd, p, len)) == -1) {
+			if (errno == EINTR)
+				continue;
+			return -1;
+		}
+		p += n;
+		len -= (size_t)n;
+	}
+	return 0;
+}
+
+char *
+fd_read_all(int fd, size_t *len)
+{
+	struct buf b = BUF_INIT;
+	ssize_t n;
+	char *to;
+
+	while ((to = buf_reserve(&b, 4096)) != NULL) {
+		if ((n = read(fd, to, 4096)) == -1) {
+			if (errno == EINTR)
+				continue;
+			buf_fini(&b);
+			return NULL;
+		}
+		b.len += (size_t)n;
+		b.data[b.len] = '\0';
+		if (n == 0) {
+			*len = b.len;
+			return b.data;
+		}
+	}
+	buf_fini(&b);
+	errno = ENOMEM;
+	return NULL;
+}
+
+static int
+change_flag(int fd, int get, int set, int flag, bool on)
+{
+	int flags = fcntl(fd, get);
+
+	if (flags == -1)
+		return -1;
+	return fcntl(fd, set, on ? flags | flag : flags & ~flag);
+}
+
+int
+fd_set_cloexec(int fd, bool on)
+{
+	return change_flag(fd, F_GETFD, F_SETFD, FD_CLOEXEC, on);
+}
+
+int
+fd_set_nonblock(int fd, bool on)
+{
+	return change_flag(fd, F_GETFL, F_SETFL, O_NONBLOCK, on);
+}
+
+int
+fd_memfd(const char *name, const void *data, size_t len)
+{
+	int fd = memfd_create(name, 0), saved;
+
+	if (fd == -1)
+		return -1;
+	if (fd_write_all(fd, data, len) == -1 ||
+	    lseek(fd, 0, SEEK_SET) == -1) {
+		saved = errno;
+		close(fd);
+		errno = saved;
+		return -1;
+	}
+	return fd;
+}
+
+void
+fd_close(int *fd)
+{
+	if (*fd != -1)
+		close(*fd);
+	*fd = -1;
+}

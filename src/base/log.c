@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/log.h"
+
+#include <sys/stat.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <syslog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+
+enum style { STYLE_PLAIN, STYLE_COLOUR, STYLE_JOURNAL, STYLE_SYSLOG,
+	STYLE_FILE };
+
+static struct {
+	int		 fd;
+	enum style	 style;
+	enum log_level	 level;
+	char		*path;
+	const char	*ident;
+} sink = { STDERR_FILENO, STYLE_PLAIN, LOG_L_INFO, NULL, "asgid" };
+
+const char *const log_level_names[] =
+	{ "critical", "error", "warning", "info", "debug", "trace", NULL };
+
+static const struct {
+	const char	*label;		/* uvicorn's, padded to 9 columns */
+	const char	*colour;
+	int		 priority;
+} levels[] = {
+	[LOG_L_CRITICAL] = { "CRITICAL:", "91", LOG_CRIT },
+	[LOG_L_ERROR]	= { "ERROR:", "31", LOG_ERR },
+	[LOG_L_WARNING]	= { "WARNING:", "33", LOG_WARNING },
+	[LOG_L_INFO]	= { "INFO:", "32", LOG_INFO },
+	[LOG_L_DEBUG]	= { "DEBUG:", "36", LOG_DEBUG },
+	[LOG_L_TRACE]	= { "TRACE:", "34", LOG_DEBUG },
+};
+
+/* Does $JOURNAL_STREAM ("device:inode") name our stderr? sd_journal(3) */
+static bool
+stderr_is_journal(void)
+{
+	const char *stream = getenv("JOURNAL_STREAM");
+	unsigned long long dev, ino;
+	struct stat st;
+
+	return stream != NULL && sscanf(stream, "%llu:%llu", &dev, &ino) == 2 &&
+	    fstat(STDERR_FILENO, &st) == 0 && st.st_dev == dev &&
+	    st.st_ino == ino;
+}
+
+static enum style
+style_of(const char *name)
+{
+	if (strcmp(name, "syslog") == 0)
+		return STYLE_SYSLOG;
+	if (strcmp(name, "stderr") != 0)
+		return STYLE_FILE;
+	if (stderr_is_journal())
+		return STYLE_JOURNAL;
+	return isatty(STDERR_FILENO) && getenv("NO_COLOR") == NULL ?
+	    STYLE_COLOUR : STYLE_PLAIN;
+}
+
+static void
+sink_set(int fd, const char *name, enum log_level level, const char *ident)
+{
+	char *path = NULL;
+
+	if (sink.style == STYLE_FILE && sink.fd != fd)
+		close(sink.fd);
+	if (style_of(name) == STYLE_FILE)
+		path = strdup(name);
+	free(sink.path);
+	sink.path = path;
+	sink.style = style_of(name);
+	sink.fd = sink.style == STYLE_FILE ? fd : STDERR_FILENO;
+	sink.level = level;
+	sink.ident = ident;
+	if (sink.style == STYLE_SYSLOG)
+		openlog(ident, LOG_PID, LOG_DAEMON);
+}
+
+static int
+open_append(const char *path)
+{
+	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
+
+int
+log_open(const char *name, enum log_level level, const char *ident)
+{
+	int fd = STDERR_FILENO;
+
+	if (style_of(name) == STYLE_FILE && (fd = open_append(name)) == -1)
+		return -1;
+	sink_set(fd, name, level, ident);
+	return 0;
+}
+
+void
+log_adopt(int fd, const char *name, enum log_level level, const char *ident)
+{
+	sink_set(fd, name, level, ident);
+}
+
+int
+log_reopen(void)
+{
+	int fd;
+
+	if (sink.style != STYLE_FILE)
+		return 0;
+	if ((fd = open_append(sink.path)) == -1)
+		return -1;
+	/* the number stays: workers and threads may hold it */
+	if (dup3(fd, sink.fd, O_CLOEXEC) == -1) {
+		close(fd);
+		return -1;
+	}
+	close(fd);
+	return 0;
+}
+
+int
+log_fd(void)
+{
+	return sink.style == STYLE_SYSLOG ? -1 : sink.fd;
+}
+
+bool
+log_enabled(enum log_level level)
+{
+	return level <= sink.level;
+}
+
+void
+log_set_level(enum log_level level)
+{
+	sink.level = level;
+}
+
+static void
+put_prefix(struct buf *b, enum log_level level)
+{
+	struct timespec ts;
+	struct tm tm;
+	char when[32];
+
+	switch (sink.style) {
+	case STYLE_PLAIN:
+		buf_printf(b, "%-9s ", levels[level].label);
+		break;
+	case STYLE_COLOUR:
+		buf_printf(b, "\033[%sm%.*s\033[0m:%*s", levels[level].colour,
+		    (int)strlen(levels[level].label) - 1, levels[level].label,
+		    10 - (int)strlen(levels[level].label), "");
+		break;
+	case STYLE_JOURNAL:
+		buf_printf(b, "<%d>", levels[level].priority);
+		break;
+	case STYLE_FILE:
+		clock_gettime(CLOCK_REALTIME, &ts);
+		localtime_r(&ts.tv_sec, &tm);
+		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
+		buf_printf(b, "%s.%03ld %s[%d] %s: ", when,
+		    ts.tv_nsec / 1000000, sink.ident, (int)getpid(),
+		    log_level_names[level]);
+		break;
+	case STYLE_SYSLOG:
+		break;
+	}
+}
+
+void
+log_vwrite(enum log_level level, const char *fmt, va_list ap)
+{
+	struct buf b = BUF_INIT;
+	char *text = NULL, *line, *rest;
+
+	if (!log_enabled(level) || vasprintf(&text, fmt, ap) == -1)
+		return;
+	if (sink.style == STYLE_SYSLOG) {
+		for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
+			if (*line != '\0')
+				syslog(levels[level].priority, "%s", line);
+	} else {
+		/* the journal reads a priority at the start of each line */
+		for (rest = text; (line = strsep(&rest, "\n")) != NULL;) {
+			if (*line == '\0' && rest == NULL)
+				break;
+			if (line == text || sink.style == STYLE_JOURNAL)
+				put_prefix(&b, level);
+			buf_puts(&b, line);
+			buf_putc(&b, '\n');
+		}
+		if (!b.failed)
+			(void)fd_write_all(sink.fd, b.data, b.len);
+		buf_fini(&b);
+	}
+	free(text);
+}
+
+void
+log_write(enum log_level level, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_vwrite(level, fmt, ap);
+	va_end(ap);
+}
+
+void
+fatal(int status, const char *fmt, ...)
+{
+	va_list ap;
+
+	va_start(ap, fmt);
+	log_vwrite(LOG_L_CRITICAL, fmt, ap);
+	va_end(ap);
+	exit(status);
+}

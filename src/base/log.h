@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The error log.  A line reads "module: what: object", lower case, no full
+ * stop.  Any thread may log; a line is one write().  Before log_open() lines
+ * go to stderr at level info.
+ */
+#ifndef BASE_LOG_H
+#define BASE_LOG_H
+
+#include <stdarg.h>
+#include <stdbool.h>
+
+#include "base/defs.h"
+
+/* uvicorn's levels; the order is that of growing talkativeness. */
+enum log_level {
+	LOG_L_CRITICAL,
+	LOG_L_ERROR,
+	LOG_L_WARNING,
+	LOG_L_INFO,
+	LOG_L_DEBUG,
+	LOG_L_TRACE,
+};
+
+extern const char *const log_level_names[];	/* indexed, NULL ends */
+
+/*
+ * Where lines go: "stderr" (plain "INFO:     text" lines, coloured on a
+ * terminal; "<N>text" when $JOURNAL_STREAM names our stderr), "syslog", or a
+ * file's path (appended, with time and pid).  `ident` names the process in
+ * syslog and files ("asgid", "asgid-worker").  Returns 0, or -1 with errno
+ * and the former sink kept.
+ */
+int	 log_open(const char *sink, enum log_level, const char *ident);
+
+/* Use an already open descriptor (worker: inherited from the master). */
+void	 log_adopt(int fd, const char *sink, enum log_level,
+	    const char *ident);
+
+/* Open the file again by its name (after logrotate). 0, or -1 with errno. */
+int	 log_reopen(void);
+
+/* The descriptor lines go to, or -1 with syslog; it stays log.c's. */
+int	 log_fd(void);
+
+bool	 log_enabled(enum log_level);
+void	 log_set_level(enum log_level);
+
+/* Text may hold newlines (a traceback): written whole, in one piece. */
+void	 log_write(enum log_level, const char *fmt, ...) PRINTF(2, 3);
+void	 log_vwrite(enum log_level, const char *fmt, va_list) PRINTF(2, 0);
+
+#define log_crit(...)	log_write(LOG_L_CRITICAL, __VA_ARGS__)
+#define log_err(...)	log_write(LOG_L_ERROR, __VA_ARGS__)
+#define log_warn(...)	log_write(LOG_L_WARNING, __VA_ARGS__)
+#define log_info(...)	log_write(LOG_L_INFO, __VA_ARGS__)
+#define log_debug(...)	\
+	do { if (log_enabled(LOG_L_DEBUG)) \
+		log_write(LOG_L_DEBUG, __VA_ARGS__); } while (0)
+
+/* Log as critical and exit with `status`; for start-up only. */
+void	 fatal(int status, const char *fmt, ...) PRINTF(2, 3) NORETURN;
+
+#endif

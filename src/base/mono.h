@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Monotonic time.  All durations and points in time inside asgid are signed
+ * nanoseconds (nsec_t) of CLOCK_MONOTONIC, the clock of Python's
+ * time.monotonic() on Linux, so that asyncio's times and ours compare.
+ */
+#ifndef BASE_MONO_H
+#define BASE_MONO_H
+
+#include <stdint.h>
+#include <time.h>
+
+typedef int64_t nsec_t;
+
+#define NSEC_PER_SEC	INT64_C(1000000000)
+#define NSEC_PER_MSEC	INT64_C(1000000)
+#define NSEC_NEVER	INT64_MAX
+
+static inline nsec_t
+mono_now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+#endif

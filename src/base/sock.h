@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Socket addresses: making, telling apart, printing.
+ */
+#ifndef BASE_SOCK_H
+#define BASE_SOCK_H
+
+#include <sys/socket.h>
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct sock_addr {
+	struct sockaddr_storage	 ss;
+	socklen_t		 len;
+};
+
+/* The numeric host of an IP address into `host` (IPv4-mapped as IPv4, with
+ * scope), its port returned; a UNIX socket: its path, -1. */
+#define SOCK_HOST_MAX	128
+int	 sock_host(const struct sock_addr *, char host[SOCK_HOST_MAX]);
+/* "127.0.0.1:80", "[::1]:80", "unix:/path" for people. */
+#define SOCK_TEXT_MAX	160
+void	 sock_text(const struct sock_addr *, char text[SOCK_TEXT_MAX]);
+bool	 sock_is_unix(const struct sock_addr *);
+
+#endif

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The configuration: one immutable struct made from one table.
+ *
+ * options.def is the only place where a scalar option exists; the member of
+ * struct conf is the option's key with '.' replaced by '_'
+ * ("timeouts.keep_alive" is conf->timeouts_keep_alive).  Strings are never
+ * NULL: an option that is not set is "".
+ */
+#ifndef CONF_CONF_H
+#define CONF_CONF_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "base/mono.h"
+
+enum conf_lifespan { CONF_LIFESPAN_AUTO, CONF_LIFESPAN_ON, CONF_LIFESPAN_OFF };
+enum conf_interface { CONF_ASGI_AUTO, CONF_ASGI3, CONF_ASGI2 };
+
+enum conf_listen_kind { CONF_LISTEN_TCP, CONF_LISTEN_UNIX, CONF_LISTEN_FD };
+
+/* One element of `listen`. */
+struct conf_listen {
+	enum conf_listen_kind kind;
+	char		*host;		/* TCP: name or address; "" is all */
+	unsigned	 port;		/* TCP: 0 is any free one */
+	char		*path;		/* UNIX */
+	mode_t		 mode;		/* UNIX */
+	char		*owner, *group;	/* UNIX, "" keeps the process's */
+	int		 fd;		/* inherited descriptor */
+	int		 backlog;
+	char		*source;	/* "asgid.conf:12" or "--port", for errors */
+};
+
+/* C types of the option types used in options.def. */
+typedef char		*conf_string_t;
+typedef bool		 conf_bool_t;
+typedef int64_t		 conf_int_t;
+typedef uint64_t	 conf_size_t;		/* bytes */
+typedef nsec_t		 conf_duration_t;	/* nanoseconds; 0 is off */
+typedef unsigned	 conf_mode_t;		/* octal in the file */
+typedef int		 conf_enum_t;
+/* A number, or "auto": the CPUs we may run on; <= 0 stands for auto. */
+typedef int64_t		 conf_count_t;
+
+struct conf {
+#define OPTION(key, member, type, ...)	conf_##type##_t member;
+#include "conf/options.def"
+#undef OPTION
+	struct conf_listen *listen;
+	size_t		 nlisten;
+	char		*file;		/* where it came from, or "" */
+};
+
+/* What the command line asked for. */
+enum conf_action {
+	CONF_RUN,
+	CONF_CHECK,		/* -t */
+	CONF_PRINT,		/* -T */
+	CONF_VERSION,
+	CONF_HELP,
+};
+
+/*
+ * The whole way: defaults, then the file (-c FILE), then the environment
+ * (WEB_CONCURRENCY), then the command line (later wins), then the checks
+ * across options.  On failure NULL is returned and every problem stands in
+ * `errors`, one line each ("/etc/asgid.conf:12: timeouts.haeder: unknown
+ * option, did you mean timeouts.header?"); *usage tells that the command line
+ * was at fault (exit status 2 instead of 6).
+ */
+struct conf *conf_from_argv(int argc, char *const argv[],
+	    enum conf_action *, struct buf *errors, bool *usage);
+
+/* From a file's text (worker: the master's memfd; reload: the file).
+ * `name` is used in messages. NULL on failure, as above. */
+struct conf *conf_from_text(const char *text, const char *name,
+	    struct buf *errors);
+
+/* The effective configuration in loadable syntax. */
+void	 conf_print(const struct conf *, struct buf *);
+/* The text of --help. */
+void	 conf_usage(struct buf *);
+/* Frees it and NULLs the pointer. */
+void	 conf_free(struct conf **);
+
+/* workers.count with "auto" resolved, at least 1. */
+unsigned conf_workers(const struct conf *);
+
+#endif
