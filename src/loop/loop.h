@@ -16,6 +16,9 @@
  *     around exactly this wait (the GIL is released there)
  *  6. dispatch of events: descriptors, wake-up, signals
  *
+ * loop_run() enters that ring at step 5 with a wait of 0, so that even a loop
+ * which is stopped at once has looked at its descriptors, as asyncio's has.
+ *
  * All functions belong to the loop's thread, loop_wake() excepted.
  */
 #ifndef LOOP_LOOP_H
@@ -33,7 +36,9 @@ struct loop;
 
 /* NULL with errno on failure. */
 struct loop *loop_new(void);
-/* All watchers must be gone. NULLs the pointer. */
+/* Watchers, timers and works still there are dropped untouched (they may be
+ * gone already); their owners must not hand them to any loop again. NULLs
+ * the pointer. */
 void	 loop_free(struct loop **);
 
 /* Turns until loop_stop(). 0, or -1 when a hook asked to leave (see hooks). */
@@ -69,8 +74,10 @@ struct loop_io {
 };
 
 void	 loop_io_init(struct loop_io *, int fd, loop_io_f *);
-/* Start, change or (events 0) stop watching. 0, or -1 with errno (EPERM: a
- * descriptor that epoll does not take, a regular file). */
+/* Start, change or (events 0) stop watching; no system call when the events
+ * are what they were. One watcher a descriptor. 0, or -1 with errno (EPERM: a
+ * descriptor that epoll does not take, a regular file; EEXIST: watched by
+ * another loop_io). */
 int	 loop_io_set(struct loop *, struct loop_io *, unsigned events);
 /* Stop watching. Legal in any callback; a pending event is dropped. */
 void	 loop_io_del(struct loop *, struct loop_io *);

@@ -1,0 +1,100 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Signals as events of the loop.  The handler marks the number and wakes the
+ * loop; nothing is blocked, so children inherit no mask.  The marks are the
+ * process's: one loop may catch signals.
+ */
+#include "loop/loop.h"
+
+#include <errno.h>
+#include <signal.h>
+
+#include "base/defs.h"
+#include "loop/impl.h"
+
+struct caught {
+	loop_signal_f	*cb;
+	void		*arg;
+};
+
+static struct {
+	struct loop		*loop;
+	struct caught		 caught[NSIG];
+	volatile sig_atomic_t	 marked[NSIG];
+	volatile sig_atomic_t	 any;
+} signals;
+
+static void
+on_signal(int signo)
+{
+	struct loop *l = signals.loop;
+
+	signals.marked[signo] = 1;
+	signals.any = 1;
+	if (l != NULL)
+		loop_wake(l);
+}
+
+int
+loop_signal(struct loop *l, int signo, loop_signal_f *cb, void *arg)
+{
+	struct sigaction sa = { .sa_flags = SA_RESTART };
+	struct caught old;
+
+	if (signo <= 0 || signo >= NSIG) {
+		errno = EINVAL;
+		return -1;
+	}
+	if (signals.loop != NULL && signals.loop != l) {
+		errno = EBUSY;
+		return -1;
+	}
+	signals.loop = l;
+	old = signals.caught[signo];
+	(void)sigemptyset(&sa.sa_mask);
+	if (cb == NULL)
+		sa.sa_handler = SIG_DFL;
+	else if (cb == LOOP_SIGNAL_IGNORE)
+		sa.sa_handler = SIG_IGN;
+	else
+		sa.sa_handler = on_signal;
+	signals.caught[signo].cb = cb != LOOP_SIGNAL_IGNORE ? cb : NULL;
+	signals.caught[signo].arg = arg;
+	if (sigaction(signo, &sa, NULL) == -1) {
+		signals.caught[signo] = old;
+		return -1;
+	}
+	return 0;
+}
+
+void
+loop_signal_dispatch(struct loop *l)
+{
+	struct caught c;
+	int i;
+
+	if (LIKELY(!signals.any) || signals.loop != l)
+		return;
+	signals.any = 0;
+	for (i = 1; i < NSIG; i++) {
+		if (!signals.marked[i])
+			continue;
+		signals.marked[i] = 0;
+		c = signals.caught[i];
+		if (c.cb != NULL)
+			c.cb(l, i, c.arg);
+	}
+}
+
+void
+loop_signal_close(struct loop *l)
+{
+	int i;
+
+	if (signals.loop != l)
+		return;
+	for (i = 1; i < NSIG; i++)
+		if (signals.caught[i].cb != NULL)
+			(void)loop_signal(l, i, NULL, NULL);
+	signals.loop = NULL;
+}
