@@ -3,10 +3,15 @@
  * The channel between master and worker: a SOCK_SEQPACKET pair, one packet a
  * message, so there is no framing to get wrong.  Neither side ever blocks on
  * the other: a packet that does not fit is an error for the sender.
+ *
+ * A message may carry descriptors.  The receiver finds them in chan->fds
+ * while its callback runs and keeps one by chan_take_fd(); those that it
+ * leaves there are closed with the next message or by chan_fini().
  */
 #ifndef PROC_CHAN_H
 #define PROC_CHAN_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "loop/loop.h"
@@ -22,11 +27,16 @@ enum chan_type {
 	CHAN_GO,		/* accept connections (sent after READY) */
 	CHAN_DRAIN,		/* stop accepting, finish, shut down, exit */
 	CHAN_STOP_NOW,		/* cancel what runs, shut down, exit */
-	CHAN_REOPEN,		/* log files: open again */
+	/* Log files were opened again by the master, which may do what the
+	 * worker may not.  The text names the descriptors in their order,
+	 * "error", "access" or "error access": dup3() each onto the number
+	 * in use (log_fd(), birth.access_fd). */
+	CHAN_REOPEN,
 	CHAN_NTYPE,
 };
 
 #define CHAN_TEXT_MAX	4096
+#define CHAN_FDS_MAX	4
 
 struct chan;
 /* text is NUL-terminated, "" when there is none. */
@@ -41,16 +51,30 @@ struct chan {
 	chan_f		*on_message;
 	chan_eof_f	*on_eof;
 	void		*arg;
+	int		 fds[CHAN_FDS_MAX];
+	size_t		 nfds;
 };
 
 /* fds[0] for the master, fds[1] for the worker, both close-on-exec and
  * non-blocking. 0, or -1 with errno. */
 int	 chan_pair(int fds[2]);
-/* Takes over fd. */
+/* Takes over fd, also when it fails: then it is closed. */
 int	 chan_init(struct chan *, struct loop *, int fd, chan_f *,
 	    chan_eof_f *, void *arg);
+/* Closes the channel; harmless when that was done already. Legal in both
+ * callbacks. */
 void	 chan_fini(struct chan *);
-/* 0, or -1 with errno (EAGAIN: the other side does not read). */
+bool	 chan_is_open(const struct chan *);
+/* 0, or -1 with errno (EAGAIN: the other side does not read; EPIPE: it is
+ * gone). The text is cut at CHAN_TEXT_MAX - 1 bytes. */
 int	 chan_send(struct chan *, enum chan_type, const char *text);
+/* The same with copies of descriptors, at most CHAN_FDS_MAX. */
+int	 chan_send_fds(struct chan *, enum chan_type, const char *text,
+	    const int *fds, size_t nfds);
+/* Deliver now what has already arrived, on_eof included. */
+void	 chan_pump(struct chan *);
+/* The i-th descriptor of the message being delivered, from now on the
+ * caller's, close-on-exec; -1 if there is none. */
+int	 chan_take_fd(struct chan *, size_t i);
 
 #endif
