@@ -1,0 +1,161 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What can only be said of the finished configuration: checks of contents
+ * and across options.  All of them run, each reports.
+ */
+#include "conf/conf_priv.h"
+
+#include <sys/un.h>
+
+#include <string.h>
+#include <strings.h>
+
+/* Who set it, for messages; NULL is the default. */
+#define WHERE(p, member)	((p)->where[OPT_##member])
+
+static void
+check_app(struct conf_parse *p)
+{
+	if (p->conf->app[0] == '\0')
+		conf_error(p, p->where[OPT_app] != NULL ? WHERE(p, app) :
+		    p->conf->file[0] != '\0' ? p->conf->file : NULL, "app",
+		    "no application is named (app = \"module:attribute\";)");
+}
+
+static void
+check_jitter(struct conf_parse *p)
+{
+	if (p->conf->workers_max_requests_jitter > 0 &&
+	    p->conf->workers_max_requests == 0)
+		conf_error(p, WHERE(p, workers_max_requests_jitter),
+		    "workers.max_requests_jitter",
+		    "needs workers.max_requests");
+}
+
+static void
+check_server_header(struct conf_parse *p)
+{
+	const unsigned char *c = (const unsigned char *)p->conf->server_header;
+
+	for (; *c != '\0'; c++)
+		if ((*c < ' ' && *c != '\t') || *c == 0x7f) {
+			conf_error(p, WHERE(p, server_header),
+			    "server_header",
+			    "control characters cannot be sent in a header");
+			return;
+		}
+}
+
+static void
+check_log_format(struct conf_parse *p)
+{
+	struct conf_nearest near = { .wrong = p->conf->log_format };
+	char hint[64];
+	size_t i;
+
+	for (i = 0; conf_log_formats[i] != NULL; i++) {
+		if (strcmp(p->conf->log_format, conf_log_formats[i]) == 0)
+			return;
+		conf_nearest(&near, conf_log_formats[i]);
+	}
+	conf_hint(&near, hint, sizeof(hint));
+	conf_error(p, WHERE(p, log_format), "log.format",
+	    "expected \"uvicorn\", \"common\" or \"combined\", given \"%s\"%s",
+	    p->conf->log_format, hint);
+}
+
+/* Words that mean something for the other log only, or for none. */
+static void
+check_log_sinks(struct conf_parse *p)
+{
+	static const char *const no_error[] = { "", "off", "stdout", NULL };
+	static const char *const no_access[] = { "", "syslog", NULL };
+	const struct conf *c = p->conf;
+	size_t i;
+
+	for (i = 0; no_error[i] != NULL; i++)
+		if (strcmp(c->log_error, no_error[i]) == 0)
+			conf_error(p, WHERE(p, log_error), "log.error",
+			    "expected \"stderr\", \"syslog\" or a file, "
+			    "given \"%s\"", c->log_error);
+	for (i = 0; no_access[i] != NULL; i++)
+		if (strcmp(c->log_access, no_access[i]) == 0)
+			conf_error(p, WHERE(p, log_access), "log.access",
+			    "expected \"off\", \"stdout\", \"stderr\" or a "
+			    "file, given \"%s\"", c->log_access);
+}
+
+static bool
+same_listener(const struct conf_listen *a, const struct conf_listen *b)
+{
+	if (a->kind != b->kind)
+		return false;
+	switch (a->kind) {
+	case CONF_LISTEN_TCP:	/* port 0 is another one each time */
+		return a->port == b->port && a->port != 0 &&
+		    strcasecmp(a->host, b->host) == 0;
+	case CONF_LISTEN_UNIX:
+		return strcmp(a->path, b->path) == 0;
+	case CONF_LISTEN_FD:
+		return a->fd == b->fd;
+	}
+	return false;
+}
+
+static void
+check_unix_path(struct conf_parse *p, const struct conf_listen *l)
+{
+	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
+
+	if (l->path[0] == '\0')
+		conf_error(p, l->source, "listen", "the path is empty");
+	else if (strlen(l->path) > most)
+		conf_error(p, l->source, "listen",
+		    "%s: longer than the %zu bytes of a UNIX socket's path",
+		    l->path, most);
+}
+
+static void
+check_listen(struct conf_parse *p)
+{
+	const struct conf *c = p->conf;
+	struct buf text = BUF_INIT;
+	size_t i, j;
+
+	for (i = 0; i < c->nlisten; i++) {
+		if (c->listen[i].kind == CONF_LISTEN_UNIX)
+			check_unix_path(p, &c->listen[i]);
+		for (j = 0; j < i; j++)
+			if (same_listener(&c->listen[i], &c->listen[j]))
+				break;
+		if (j == i)
+			continue;
+		buf_reset(&text);
+		conf_listen_text(&c->listen[i], &text);
+		conf_error(p, c->listen[i].source, "listen",
+		    "%s: already at %s", buf_str(&text), c->listen[j].source);
+	}
+	buf_fini(&text);
+}
+
+static void
+default_listener(struct conf_parse *p)
+{
+	struct conf_listen *l;
+
+	if (p->conf->nlisten == 0 &&
+	    (l = conf_listen_add(p, "default")) != NULL)
+		(void)conf_listen_address(p, l, "127.0.0.1:8000");
+}
+
+void
+conf_check(struct conf_parse *p)
+{
+	default_listener(p);
+	check_listen(p);
+	check_app(p);
+	check_jitter(p);
+	check_server_header(p);
+	check_log_format(p);
+	check_log_sinks(p);
+}

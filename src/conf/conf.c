@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The table of options, and the life of a struct conf.
+ */
+#include "conf/conf.h"
+
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "conf/conf_priv.h"
+
+static const char *const lifespan_names[] = {
+	[CONF_LIFESPAN_AUTO] = "auto",
+	[CONF_LIFESPAN_ON] = "on",
+	[CONF_LIFESPAN_OFF] = "off",
+	NULL
+};
+
+static const char *const interface_names[] = {
+	[CONF_ASGI_AUTO] = "auto",
+	[CONF_ASGI3] = "asgi3",
+	[CONF_ASGI2] = "asgi2",
+	NULL
+};
+
+const char *const conf_log_formats[] = {
+	"uvicorn", "common", "combined", NULL
+};
+
+#define DEFAULT_string(d)	{ .text = (d) }
+#define DEFAULT_bool(d)		{ .number = (d) }
+#define DEFAULT_int(d)		{ .number = (d) }
+#define DEFAULT_size(d)		{ .number = (d) }
+#define DEFAULT_duration(d)	{ .number = (d) }
+#define DEFAULT_mode(d)		{ .number = (d) }
+#define DEFAULT_enum(d)		{ .number = (d) }
+#define DEFAULT_count(d)	{ .number = (d) }
+
+#define NAMES_string(member)	NULL
+#define NAMES_bool(member)	NULL
+#define NAMES_int(member)	NULL
+#define NAMES_size(member)	NULL
+#define NAMES_duration(member)	NULL
+#define NAMES_mode(member)	NULL
+#define NAMES_enum(member)	member##_names
+#define NAMES_count(member)	NULL
+
+const struct conf_option conf_options[CONF_NOPTIONS] = {
+#define OPTION(k, member, t, d, lo, hi, class, cmd, doc)		\
+	[OPT_##member] = {						\
+		.key = k, .type = CONF_T_##t,				\
+		.offset = offsetof(struct conf, member),		\
+		.def = DEFAULT_##t(d), .min = lo, .max = hi,		\
+		.names = NAMES_##t(member), .cmdline = cmd,		\
+		.text = doc,						\
+	},
+#include "conf/options.def"
+#undef OPTION
+};
+
+static int
+set_default(struct conf *c, const struct conf_option *o)
+{
+	void *member = conf_member(c, o);
+
+	switch (o->type) {
+	case CONF_T_string:
+		*(char **)member = strdup(o->def.text);
+		return *(char **)member != NULL ? 0 : -1;
+	case CONF_T_bool:
+		*(conf_bool_t *)member = o->def.number != 0;
+		break;
+	case CONF_T_int:
+	case CONF_T_count:
+	case CONF_T_duration:
+		*(int64_t *)member = o->def.number;
+		break;
+	case CONF_T_size:
+		*(conf_size_t *)member = (uint64_t)o->def.number;
+		break;
+	case CONF_T_mode:
+		*(conf_mode_t *)member = (unsigned)o->def.number;
+		break;
+	case CONF_T_enum:
+		*(conf_enum_t *)member = (int)o->def.number;
+		break;
+	}
+	return 0;
+}
+
+static struct conf *
+conf_new(void)
+{
+	struct conf *c = calloc(1, sizeof(*c));
+	size_t i;
+
+	if (c == NULL)
+		return NULL;
+	if ((c->file = strdup("")) == NULL)
+		goto fail;
+	for (i = 0; i < CONF_NOPTIONS; i++)
+		if (set_default(c, &conf_options[i]) == -1)
+			goto fail;
+	return c;
+fail:
+	conf_free(&c);
+	return NULL;
+}
+
+void
+conf_free(struct conf **cp)
+{
+	struct conf *c = *cp;
+	size_t i;
+
+	if (c == NULL)
+		return;
+	for (i = 0; i < CONF_NOPTIONS; i++)
+		if (conf_options[i].type == CONF_T_string)
+			free(*(char **)conf_member(c, &conf_options[i]));
+	conf_listen_clear(c);
+	free(c->file);
+	free(c);
+	*cp = NULL;
+}
+
+unsigned
+conf_workers(const struct conf *c)
+{
+	cpu_set_t cpus;
+	long n;
+
+	if (c->workers_count > 0)
+		return (unsigned)c->workers_count;
+	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
+		n = CPU_COUNT(&cpus);
+	else	/* more than 1024 CPUs: too many for the fixed set */
+		n = sysconf(_SC_NPROCESSORS_ONLN);
+	return n > 0 ? (unsigned)n : 1;
+}
+
+const struct conf_option *
+conf_option_by_key(const char *key)
+{
+	size_t i;
+
+	for (i = 0; i < CONF_NOPTIONS; i++)
+		if (strcmp(conf_options[i].key, key) == 0)
+			return &conf_options[i];
+	return NULL;
+}
+
+int
+conf_parse_init(struct conf_parse *p, struct buf *errors)
+{
+	memset(p, 0, sizeof(*p));
+	p->errors = errors;
+	if ((p->conf = conf_new()) == NULL) {
+		p->nomem = true;
+		conf_error(p, NULL, NULL, "out of memory");
+		return -1;
+	}
+	return 0;
+}
+
+void
+conf_parse_fini(struct conf_parse *p)
+{
+	size_t i;
+
+	for (i = 0; i < CONF_NOPTIONS; i++)
+		free(p->where[i]);
+	conf_free(&p->conf);
+}
+
+struct conf *
+conf_parse_finish(struct conf_parse *p)
+{
+	struct conf *c = p->conf;
+
+	if (!p->nomem)
+		conf_check(p);
+	if (p->nomem)
+		conf_error(p, NULL, NULL, "out of memory");
+	if (p->nerrors > 0)
+		return NULL;
+	p->conf = NULL;
+	return c;
+}
+
+void
+conf_error(struct conf_parse *p, const char *where, const char *key,
+    const char *fmt, ...)
+{
+	char *text;
+	va_list ap;
+	int n;
+
+	p->nerrors++;
+	if (where != NULL && where[0] == '-')
+		p->usage = true;
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (n == -1) {
+		p->nomem = true;
+		return;
+	}
+	/* "--" alone stands for the command line as a whole */
+	if (where != NULL && strcmp(where, "--") != 0)
+		buf_printf(p->errors, "%s: ", where);
+	if (key != NULL)
+		buf_printf(p->errors, "%s: ", key);
+	buf_printf(p->errors, "%s\n", text);
+	free(text);
+}
+
+char *
+conf_strdup(struct conf_parse *p, const char *s)
+{
+	char *copy = strdup(s);
+
+	if (copy == NULL)
+		p->nomem = true;
+	return copy;
+}
+
+struct conf *
+conf_from_text(const char *text, const char *name, struct buf *errors)
+{
+	struct conf *c = NULL;
+	struct conf_parse p;
+
+	if (conf_parse_init(&p, errors) == -1)
+		return NULL;
+	if (conf_load_text(&p, text, name) == 0)
+		c = conf_parse_finish(&p);
+	conf_parse_fini(&p);
+	return c;
+}
