@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The interpreter's start and stop.
+ *
+ * Where Python is: we are linked to the library of one installation, whose
+ * interpreter configure recorded as PYTHON_EXECUTABLE.  Giving Python that
+ * name (or the virtual environment's bin/python) as its program name makes
+ * its own path search come out as if that program had been started, whatever
+ * other python3 stands first on PATH.
+ */
+#include "py/py.h"
+#include "py/host.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "py/error.h"
+#include "py/names.h"
+
+/* ---- what to start --------------------------------------------------- */
+
+/*
+ * Find the virtual environment to use.  1: in *v; 0: none; -1: refused, why
+ * in *reason.  A $VIRTUAL_ENV that is no environment any more is refused too:
+ * its user believes to be in it.
+ */
+static int
+choose_venv(const struct conf *conf, struct venv *v, struct buf *reason)
+{
+	const char *dir = conf->python_venv, *key = "python.venv";
+
+	memset(v, 0, sizeof(*v));
+	if (*dir == '\0') {
+		key = "VIRTUAL_ENV";
+		dir = getenv(key);
+		if (dir == NULL || *dir == '\0')
+			return 0;
+	}
+	buf_printf(reason, "%s: ", key);
+	if (venv_read(v, dir, reason) == -1 || venv_check(v, reason) == -1)
+		return -1;
+	buf_reset(reason);
+	log_info("Using the virtual environment %s", v->dir);
+	return 1;
+}
+
+/* Is the environment's base interpreter in the folder of ours? */
+static bool
+same_installation(const struct venv *v)
+{
+	char *theirs, *ours, *slash;
+	bool same;
+
+	if (v->home == NULL)
+		return false;
+	theirs = realpath(v->home, NULL);
+	ours = strdup(PYTHON_EXECUTABLE);
+	if (ours != NULL && (slash = strrchr(ours, '/')) != NULL) {
+		*slash = '\0';
+		slash = realpath(*ours != '\0' ? ours : "/", NULL);
+		free(ours);
+		ours = slash;
+	}
+	same = theirs != NULL && ours != NULL && strcmp(theirs, ours) == 0;
+	free(theirs);
+	free(ours);
+	return same;
+}
+
+/*
+ * The environment was made by another installation of the same version (uv
+ * and pyenv bring their own): its packages are good, but its standard library
+ * belongs to another library than ours.  Name our home; site.py finds the
+ * packages by sys.executable.
+ */
+static PyStatus
+set_foreign_venv(PyConfig *config)
+{
+	PyStatus st;
+
+	st = PyConfig_SetBytesString(config, &config->home, PYTHON_HOME);
+	if (PyStatus_Exception(st))
+		return st;
+	return PyConfig_SetBytesString(config, &config->base_executable,
+	    PYTHON_EXECUTABLE);
+}
+
+static PyStatus
+fill_config(PyConfig *config, const struct venv *v)
+{
+	const char *program = v->dir != NULL ? v->python : PYTHON_EXECUTABLE;
+	PyStatus st;
+
+	config->parse_argv = 0;
+	config->install_signal_handlers = 1;
+	st = PyWideStringList_Append(&config->argv, L"asgid");
+	if (PyStatus_Exception(st))
+		return st;
+	st = PyConfig_SetBytesString(config, &config->program_name, program);
+	if (PyStatus_Exception(st))
+		return st;
+	st = PyConfig_SetBytesString(config, &config->executable, program);
+	if (PyStatus_Exception(st))
+		return st;
+	if (v->dir != NULL && !same_installation(v) &&
+	    getenv("PYTHONHOME") == NULL) {
+		st = set_foreign_venv(config);
+		if (PyStatus_Exception(st))
+			return st;
+	}
+	return PyStatus_Ok();
+}
+
+/* ---- start ----------------------------------------------------------- */
+
+static PyStatus
+initialize(const struct venv *v)
+{
+	PyPreConfig pre;
+	PyConfig config;
+	PyStatus st;
+
+	PyPreConfig_InitPythonConfig(&pre);
+	pre.parse_argv = 0;
+	st = Py_PreInitialize(&pre);
+	if (PyStatus_Exception(st))
+		return st;
+	if (PyImport_AppendInittab("_asgid", PyInit__asgid) == -1)
+		return PyStatus_NoMemory();
+	PyConfig_InitPythonConfig(&config);
+	st = fill_config(&config, v);
+	if (!PyStatus_Exception(st))
+		st = Py_InitializeFromConfig(&config);
+	PyConfig_Clear(&config);
+	return st;
+}
+
+/* Unless somebody cares for it already, an interrupt from the terminal is
+ * not ours: the master hears it too and tells us what to do. */
+static void
+ignore_interrupt(void)
+{
+	struct sigaction sa;
+
+	if (sigaction(SIGINT, NULL, &sa) == 0 && sa.sa_handler == SIG_DFL)
+		signal(SIGINT, SIG_IGN);
+}
+
+/* app_dir, absolute, so that an application's chdir() does not take its
+ * modules away. */
+static int
+set_sys_path(const struct conf *conf)
+{
+	char *cwd = getcwd(NULL, 0);
+	struct buf b = BUF_INIT;
+	PyObject *path, *entry;
+	int rv = -1;
+
+	if (*conf->app_dir != '/' && cwd != NULL) {
+		buf_puts(&b, cwd);
+		if (*conf->app_dir != '\0' && strcmp(conf->app_dir, ".") != 0)
+			buf_printf(&b, "/%s", conf->app_dir);
+	} else
+		buf_puts(&b, conf->app_dir);
+	free(cwd);
+	while (b.len > 1 && b.data[b.len - 1] == '/')
+		b.data[--b.len] = '\0';
+	entry = PyUnicode_DecodeFSDefault(buf_str(&b));
+	buf_fini(&b);
+	if (entry == NULL)
+		return -1;
+	path = PySys_GetObject("path");		/* borrowed */
+	if (path == NULL || !PyList_Check(path))
+		PyErr_SetString(PyExc_RuntimeError, "sys.path is lost");
+	else
+		rv = PyList_Insert(path, 0, entry);
+	Py_DECREF(entry);
+	return rv;
+}
+
+/* What print() writes into a pipe or a file appears with its line's end, as
+ * it does on a terminal. */
+static int
+set_line_buffering(const char *name)
+{
+	PyObject *file = PySys_GetObject(name);	/* borrowed */
+	PyObject *method, *args, *kwargs, *result = NULL;
+
+	if (file == NULL || file == Py_None)	/* closed descriptor */
+		return 0;
+	method = PyObject_GetAttrString(file, "reconfigure");
+	args = PyTuple_New(0);
+	kwargs = Py_BuildValue("{s:O}", "line_buffering", Py_True);
+	if (method != NULL && args != NULL && kwargs != NULL)
+		result = PyObject_Call(method, args, kwargs);
+	Py_XDECREF(method);
+	Py_XDECREF(args);
+	Py_XDECREF(kwargs);
+	Py_XDECREF(result);
+	return result != NULL ? 0 : -1;
+}
+
+/* A folder that is not there explains more than the failed import does. */
+static int
+check_app_dir(const struct conf *conf, struct buf *reason)
+{
+	if (*conf->app_dir == '\0' || access(conf->app_dir, X_OK) == 0)
+		return 0;
+	buf_printf(reason, "app_dir: %s: %s", conf->app_dir, strerror(errno));
+	return -1;
+}
+
+int
+host_start(const struct conf *conf, struct buf *reason)
+{
+	struct venv venv;
+	PyStatus st;
+	int rv = -1;
+
+	if (choose_venv(conf, &venv, reason) == -1 ||
+	    check_app_dir(conf, reason) == -1) {
+		log_err("%s", buf_str(reason));
+		goto out;
+	}
+	ignore_interrupt();
+	st = initialize(&venv);
+	if (PyStatus_Exception(st)) {
+		buf_printf(reason, "Python does not start: %s%s%s",
+		    st.func != NULL ? st.func : "",
+		    st.func != NULL ? ": " : "",
+		    st.err_msg != NULL ? st.err_msg : "it asked to exit");
+		log_err("%s", buf_str(reason));
+		goto out;
+	}
+	if (names_init() == -1 || set_sys_path(conf) == -1 ||
+	    set_line_buffering("stdout") == -1 ||
+	    set_line_buffering("stderr") == -1) {
+		error_last_line(reason);
+		error_log(LOG_L_ERROR, "Python does not start");
+		names_fini();
+		Py_FinalizeEx();
+		goto out;
+	}
+	rv = 0;
+out:
+	venv_fini(&venv);
+	return rv;
+}
+
+/*
+ * The names stay: finalisation runs code of the application (atexit, __del__)
+ * that may still call into us.
+ */
+void
+host_stop(void)
+{
+	if (Py_FinalizeEx() == -1)
+		log_warn("Python could not flush its standard output");
+}

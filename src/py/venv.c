@@ -1,0 +1,146 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Virtual environments: reading pyvenv.cfg, and refusing the ones whose
+ * packages were installed for another Python.  Knows the tools' dialects:
+ * venv writes "version", virtualenv and uv write "version_info".
+ */
+#include "py/py.h"
+#include "py/host.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/str.h"
+
+void
+venv_fini(struct venv *v)
+{
+	free(v->dir);
+	free(v->python);
+	free(v->home);
+	memset(v, 0, sizeof(*v));
+}
+
+/* The path made absolute but with its links kept, as Python does it: a link
+ * to an environment is a name of its own. NULL with errno. */
+static char *
+absolute(const char *path)
+{
+	char *cwd, *abs = NULL;
+	size_t n;
+
+	if (*path == '/')
+		abs = strdup(path);
+	else if ((cwd = getcwd(NULL, 0)) != NULL) {
+		if (asprintf(&abs, "%s/%s", cwd, path) == -1)
+			abs = NULL;
+		free(cwd);
+	}
+	if (abs == NULL)
+		return NULL;
+	for (n = strlen(abs); n > 1 && abs[n - 1] == '/'; n--)
+		abs[n - 1] = '\0';
+	return abs;
+}
+
+static void
+read_line(struct venv *v, char *line)
+{
+	char *eq = strchr(line, '=');
+	struct str key, value;
+	int major, minor;
+
+	if (eq == NULL)
+		return;
+	key = str_trim((struct str){ line, (size_t)(eq - line) });
+	value = str_trim(str_of(eq + 1));
+	if (str_ieq(key, STR("home"))) {
+		free(v->home);
+		v->home = strndup(value.p, value.n);
+	} else if ((str_ieq(key, STR("version")) ||
+	    str_ieq(key, STR("version_info"))) &&
+	    sscanf(value.p, "%d.%d", &major, &minor) == 2) {
+		v->major = major;
+		v->minor = minor;
+	}
+}
+
+/* Silent pyvenv.cfg: the one lib/pythonX.Y tells. */
+static void
+guess_version(struct venv *v)
+{
+	char path[4096];
+	struct dirent *e;
+	int major, minor, found = 0;
+	DIR *d;
+
+	snprintf(path, sizeof(path), "%s/lib", v->dir);
+	if ((d = opendir(path)) == NULL)
+		return;
+	while ((e = readdir(d)) != NULL)
+		if (sscanf(e->d_name, "python%d.%d", &major, &minor) == 2) {
+			v->major = major;
+			v->minor = minor;
+			found++;
+		}
+	closedir(d);
+	if (found != 1)
+		v->major = v->minor = 0;
+}
+
+int
+venv_read(struct venv *v, const char *dir, struct buf *why)
+{
+	char *cfg = NULL, *line = NULL;
+	size_t cap = 0;
+	ssize_t n;
+	FILE *f;
+
+	memset(v, 0, sizeof(*v));
+	v->dir = absolute(dir);
+	if (v->dir == NULL ||
+	    asprintf(&v->python, "%s/bin/python", v->dir) == -1 ||
+	    asprintf(&cfg, "%s/pyvenv.cfg", v->dir) == -1) {
+		buf_printf(why, "%s: %s", dir, strerror(errno));
+		return -1;
+	}
+	if ((f = fopen(cfg, "re")) == NULL) {
+		if (errno == ENOENT && access(v->dir, F_OK) == 0)
+			buf_printf(why, "%s is no virtual environment: it "
+			    "has no pyvenv.cfg", v->dir);
+		else
+			buf_printf(why, "%s is no virtual environment: "
+			    "%s", v->dir, strerror(errno));
+		free(cfg);
+		return -1;
+	}
+	while ((n = getline(&line, &cap, f)) != -1) {
+		while (n > 0 && strchr("\r\n", line[n - 1]) != NULL)
+			line[--n] = '\0';
+		read_line(v, line);
+	}
+	free(line);
+	free(cfg);
+	fclose(f);
+	if (v->major == 0)
+		guess_version(v);
+	return 0;
+}
+
+int
+venv_check(const struct venv *v, struct buf *why)
+{
+	if (v->major == 0 ||
+	    (v->major == PY_MAJOR_VERSION && v->minor == PY_MINOR_VERSION))
+		return 0;
+	buf_printf(why, "%s is a virtual environment of Python %d.%d, but this "
+	    "asgid embeds Python %d.%d; make it again with: "
+	    PYTHON_EXECUTABLE " -m venv --clear %s",
+	    v->dir, v->major, v->minor, PY_MAJOR_VERSION, PY_MINOR_VERSION,
+	    v->dir);
+	return -1;
+}
