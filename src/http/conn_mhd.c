@@ -1,0 +1,632 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A connection's life: what libmicrohttpd calls, the watch for hang-ups, the
+ * deadlines.
+ *
+ * The library calls, for each request: the URI callback; the access handler
+ * once with the head, once a piece of the body, once at its end; the
+ * completion callback.  An answer queued in the first of these calls always
+ * ends the connection, one in a piece call is refused; so requests are
+ * answered in the last call, and a request that is not answered then is
+ * suspended.
+ */
+#include "http/mhd_priv.h"
+
+#include <linux/sockios.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/defs.h"
+
+bool
+conn_is_head(const struct conn *c)
+{
+	return str_eq(c->req.method, STR("HEAD"));
+}
+
+/* ---- suspension --------------------------------------------------------- */
+
+static void
+suspend(struct conn *c)
+{
+	if (c->suspended)
+		return;
+	MHD_suspend_connection(c->mhd);
+	c->suspended = true;
+}
+
+/* Before 1.0 the library does not wake itself for a resumed connection. */
+void
+conn_resume(struct conn *c)
+{
+	if (!c->suspended)
+		return;
+	c->suspended = false;
+	MHD_resume_connection(c->mhd);
+	front_need_run(c->front);
+}
+
+/* The library reads the end of file and closes. */
+void
+conn_shut(struct conn *c)
+{
+	if (c->closing)
+		return;
+	c->closing = true;
+	shutdown(c->fd, SHUT_RDWR);
+	conn_resume(c);
+}
+
+/* Called where the unsent part of an answer shrinks. */
+void
+conn_wake_writer(struct conn *c)
+{
+	if (c->out_waiting && c->out.bytes <= HTTP_LOW_WATER) {
+		c->out_waiting = false;
+		if (c->dispatched)
+			c->front->ops->drained(&c->req);
+	}
+}
+
+/* ---- deadlines: one lazy timer a connection ------------------------------ */
+
+void
+conn_deadline(struct conn *c, enum deadline kind, nsec_t timeout)
+{
+	c->deadline = kind;
+	c->until = timeout > 0 ? loop_now(c->front->loop) + timeout :
+	    NSEC_NEVER;
+	if (c->until == NSEC_NEVER)
+		return;			/* an armed timer finds that out */
+	if (!loop_timer_armed(&c->timer) || c->timer.when > c->until)
+		loop_timer_set(c->front->loop, &c->timer, c->until);
+}
+
+static bool
+tcp_info(const struct conn *c, struct tcp_info *info)
+{
+	socklen_t len = sizeof(*info);
+
+	memset(info, 0, sizeof(*info));
+	return getsockopt(c->fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0;
+}
+
+static void
+expire(struct conn *c)
+{
+	c->front->stats.timeouts++;
+	conn_shut(c);
+}
+
+static void
+expire_head(struct conn *c)
+{
+	c->front->stats.timeouts++;
+	direct_refuse(c, REFUSAL_TIMEOUT);
+	conn_shut(c);
+}
+
+/* The library does not say when a head begins to arrive; the kernel does. */
+static void
+expire_idle(struct conn *c)
+{
+	struct tcp_info info;
+	nsec_t idle = mono_now() - c->rested;
+
+	if (tcp_info(c, &info) && (nsec_t)info.tcpi_last_data_recv *
+	    NSEC_PER_MSEC + 5 * NSEC_PER_MSEC < idle)
+		conn_deadline(c, DEADLINE_HEAD,
+		    c->front->conf->timeouts_header);
+	else
+		conn_shut(c);
+}
+
+static void
+expire_body(struct conn *c)
+{
+	if (c->suspended) {		/* it is us who do not read */
+		conn_deadline(c, DEADLINE_BODY, c->front->conf->timeouts_body);
+		return;
+	}
+	c->front->stats.timeouts++;
+	if (c->answer == ANSWER_NONE)
+		direct_refuse(c, REFUSAL_TIMEOUT);
+	conn_shut(c);
+}
+
+/* Only a client that takes nothing of what there is to take is at fault. */
+static void
+expire_write(struct conn *c)
+{
+	struct tcp_info info;
+	uint64_t acked = 0;
+	int unsent = 0;
+
+	ioctl(c->fd, SIOCOUTQ, &unsent);
+	if (tcp_info(c, &info))
+		acked = info.tcpi_bytes_acked;
+	else
+		acked = (uint64_t)(INT32_MAX - unsent);
+	if (unsent > 0 && acked == c->acked) {
+		expire(c);
+		return;
+	}
+	c->acked = acked;
+	conn_deadline(c, DEADLINE_WRITE, c->front->conf->timeouts_write);
+}
+
+typedef void expire_f(struct conn *);
+
+static expire_f *const expiries[] = {
+	[DEADLINE_NONE]		= NULL,
+	[DEADLINE_FIRST]	= expire_head,
+	[DEADLINE_IDLE]		= expire_idle,
+	[DEADLINE_HEAD]		= expire_head,
+	[DEADLINE_BODY]		= expire_body,
+	[DEADLINE_WRITE]	= expire_write,
+	[DEADLINE_HOLD]		= answer_held_direct,
+	[DEADLINE_LINGER]	= conn_shut,
+};
+
+static void
+on_timer(struct loop *loop, struct loop_timer *t)
+{
+	struct conn *c = container_of(t, struct conn, timer);
+
+	if (c->until == NSEC_NEVER || c->closing)
+		return;
+	if (loop_now(loop) < c->until)
+		loop_timer_set(loop, t, c->until);
+	else if (expiries[c->deadline] != NULL)
+		expiries[c->deadline](c);
+}
+
+/* ---- hang-ups -------------------------------------------------------------- */
+
+static void
+tell_gone(struct conn *c)
+{
+	if (!c->dispatched || c->req.gone)
+		return;
+	c->req.gone = true;
+	c->front->ops->gone(&c->req);
+}
+
+static void
+on_io(struct loop *loop UNUSED, struct loop_io *io, unsigned revents)
+{
+	struct conn *c = container_of(io, struct conn, io);
+
+	if (revents & LOOP_WRITE)
+		direct_flush(c);
+	if (!(revents & (LOOP_RDHUP | LOOP_HUP)) || c->closing ||
+	    (c->shut_rd && !(revents & LOOP_HUP)))
+		return;
+	c->half_closed = true;
+	if (revents & LOOP_HUP || c->stage == STAGE_EXPECT) {
+		c->dead = true;
+		c->aborted = true;
+	}
+	tell_gone(c);
+	if (c->dead)
+		conn_resume(c);
+}
+
+/* ---- start and end ---------------------------------------------------------- */
+
+static void
+on_dispatch(struct loop *loop UNUSED, struct loop_work *w);
+
+static void
+conn_new(struct front *f, struct MHD_Connection *mhd, void **ctx)
+{
+	struct conn *c = f->adding;
+
+	f->adding = NULL;
+	c->mhd = mhd;
+	loop_io_init(&c->io, c->fd, on_io);
+	loop_timer_init(&c->timer, on_timer);
+	loop_work_init(&c->dispatch, LOOP_DEFERRED, on_dispatch);
+	c->req.ends = &c->ends;
+	list_append(&f->conns, &c->node);
+	f->stats.connections++;
+	loop_io_set(f->loop, &c->io, LOOP_RDHUP | LOOP_EDGE);
+	conn_deadline(c, DEADLINE_FIRST, f->conf->timeouts_header);
+	*ctx = c;
+}
+
+static void
+log_access(struct conn *c)
+{
+	struct accesslog_entry e = { .ends = &c->ends,
+	    .method = c->req.method, .path = c->req.path,
+	    .query = c->req.query, .minor = c->req.minor,
+	    .status = c->status != 0 ? c->status : 499,
+	    .bytes = c->body_bytes };
+	const char *v;
+
+	if (c->front->log.fd == -1)
+		return;
+	if (c->started != 0)
+		e.duration = mono_now() - c->started;
+	if (c->stage != STAGE_HEAD) {
+		v = MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND,
+		    "Referer");
+		e.referer = v != NULL ? str_of(v) : STR("");
+		v = MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND,
+		    "User-Agent");
+		e.user_agent = v != NULL ? str_of(v) : STR("");
+	}
+	accesslog_add(&c->front->log, &e);
+}
+
+/* The exchange is over: back to between two requests. */
+static void
+rest(struct conn *c, bool ok)
+{
+	struct front *f = c->front;
+
+	loop_work_del(f->loop, &c->dispatch);
+	if (c->dispatched || c->status != 0)
+		log_access(c);
+	if (c->dispatched)
+		f->ops->done(&c->req, ok);
+	if (c->counted)
+		f->stats.in_flight--;
+	if (c->resp != NULL)
+		MHD_destroy_response(c->resp);
+	answer_forget_held(c);
+	outq_fini(&c->out);
+	buf_fini(&c->req.body);
+	c->req = (struct http_req){ .ends = &c->ends };
+	c->stage = STAGE_HEAD;
+	c->answer = ANSWER_NONE;
+	c->resp = NULL;
+	c->dispatched = c->want_body = c->aborted = c->counted = false;
+	c->out_end = c->out_chunked = c->out_waiting = c->out_flushed = false;
+	c->status = 0;
+	c->body_bytes = c->body_in = 0;
+	c->started = 0;
+	c->refusal = REFUSAL_NONE;
+	c->target = c->cut = NULL;
+	c->rested = loop_now(f->loop);
+	if (f->fields_of == c)
+		f->fields_of = NULL;
+	conn_deadline(c, DEADLINE_IDLE, f->conf->timeouts_keep_alive);
+}
+
+static void
+conn_free(struct conn *c)
+{
+	struct front *f = c->front;
+
+	/* 0.9.75 forgets the completion callback after some parse errors */
+	if (c->stage != STAGE_HEAD || c->dispatched || c->status != 0)
+		rest(c, false);
+	f->ops->closed(&c->ends);
+	loop_timer_del(f->loop, &c->timer);
+	loop_io_forget(f->loop, &c->io);
+	list_remove(&c->node);
+	free(c);
+	front_conn_gone(f);
+}
+
+void
+conn_on_notify(void *cls, struct MHD_Connection *mhd, void **ctx,
+    enum MHD_ConnectionNotificationCode code)
+{
+	if (code == MHD_CONNECTION_NOTIFY_STARTED)
+		conn_new(cls, mhd, ctx);
+	else if (*ctx != NULL)
+		conn_free(*ctx);
+}
+
+void
+conn_on_completed(void *cls UNUSED, struct MHD_Connection *mhd UNUSED,
+    void **ctx, enum MHD_RequestTerminationCode code)
+{
+	struct conn *c = *ctx;
+
+	if (c == NULL)
+		return;
+	*ctx = NULL;
+	rest(c, c->answer == ANSWER_DIRECT ? c->out_flushed :
+	    code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
+}
+
+/* ---- the head ------------------------------------------------------------------ */
+
+/*
+ * Before anything is parsed. A NUL behind '?' keeps the library from parsing
+ * query arguments, which costs time and pool, hangs 0.9.75 and crashes 1.0.1.
+ */
+void *
+conn_on_uri(void *cls UNUSED, const char *uri, struct MHD_Connection *mhd)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(mhd,
+	    MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+	struct conn *c = info->socket_context;
+	char *q;
+
+	c->target = (char *)(uintptr_t)uri;
+	c->target_len = uri != NULL ? strlen(uri) : 0;
+	if (uri != NULL && (q = strchr(c->target, '?')) != NULL) {
+		c->cut = q + 1;
+		c->cut_char = *c->cut;
+		*c->cut = '\0';
+	}
+	return c;
+}
+
+static enum MHD_Result
+collect_field(void *cls, enum MHD_ValueKind kind UNUSED, const char *name,
+    size_t nlen, const char *value, size_t vlen)
+{
+	struct front *f = cls;
+	struct http_field *fields;
+	size_t cap;
+
+	if (f->nfields == f->fields_cap) {
+		cap = f->fields_cap > 0 ? 2 * f->fields_cap : 64;
+		fields = realloc(f->fields, cap * sizeof(*fields));
+		if (fields == NULL)
+			return MHD_NO;
+		f->fields = fields;
+		f->fields_cap = cap;
+	}
+	f->fields[f->nfields++] = (struct http_field){ { name, nlen },
+	    { value, value != NULL ? vlen : 0 } };
+	return MHD_YES;
+}
+
+static void
+collect_fields(struct conn *c)
+{
+	struct front *f = c->front;
+	size_t i;
+
+	if (f->fields_of == c)
+		return;
+	f->nfields = 0;
+	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, f);
+	f->fields_of = c;
+	for (i = 0; i < f->nfields; i++)
+		if (f->fields[i].value.p == NULL)
+			f->fields[i].value = STR("");
+}
+
+static void
+trim_fields(struct front *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->nfields; i++)
+		f->fields[i].value = str_trim(f->fields[i].value);
+}
+
+static enum refusal
+check_conn(struct conn *c, const char *method, const char *version)
+{
+	const union MHD_ConnectionInfo *info = MHD_get_connection_info(c->mhd,
+	    MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+	struct front *f = c->front;
+	struct check_head head = { .method = str_of(method),
+	    .target = { c->target, c->target_len },
+	    .version = str_of(version),
+	    .header_size = info != NULL ? info->header_size : 0 };
+	enum refusal r;
+
+	c->req.method = head.method;
+	c->req.path = head.target;
+	if (c->cut != NULL)
+		*c->cut = c->cut_char;
+	f->fields_of = NULL;
+	collect_fields(c);
+	head.fields = f->fields;
+	head.nfields = f->nfields;
+	/* the library has put a NUL where the '?' was */
+	if (c->cut != NULL)
+		c->cut[-1] = '?';
+	if (!MHD_1_0 && c->target != NULL && !check_contiguous(&head))
+		return REFUSAL_SYNTAX;
+	trim_fields(f);
+	if (c->target == NULL)
+		return REFUSAL_TARGET;
+	r = check_request(&head, &f->limits, &c->facts);
+	c->req.minor = c->facts.minor;
+	if (r == REFUSAL_NONE) {
+		c->req.path = c->facts.path;
+		c->req.query = c->facts.query;
+	}
+	return r;
+}
+
+static bool
+has_body(const struct conn *c)
+{
+	return c->facts.chunked || c->facts.length > 0;
+}
+
+static enum refusal
+admit(struct conn *c)
+{
+	struct front *f = c->front;
+
+	if (f->conf->limits_concurrency > 0 &&
+	    f->stats.in_flight >= (unsigned)f->conf->limits_concurrency)
+		return REFUSAL_BUSY;
+	c->counted = true;
+	f->stats.in_flight++;
+	return REFUSAL_NONE;
+}
+
+static enum MHD_Result
+refuse(struct conn *c, enum refusal why)
+{
+	char text[HTTP_DESCRIBE_MAX];
+
+	http_describe(&c->req, text);
+	log_info("refused: %s: %u %s", text, refusals[why].status,
+	    refusals[why].text);
+	c->front->stats.refused++;
+	c->stage = STAGE_REFUSED;
+	return reply_refusal(c, why);
+}
+
+static enum MHD_Result
+on_head(struct conn *c, const char *method, const char *version)
+{
+	struct front *f = c->front;
+	enum refusal why;
+
+	c->started = mono_now();
+	why = check_conn(c, method, version);
+	if (why == REFUSAL_NONE && has_body(c))
+		why = admit(c);
+	if (why != REFUSAL_NONE)
+		return refuse(c, why);
+	c->stage = STAGE_BODY;
+	if (!has_body(c))
+		return MHD_YES;
+	conn_deadline(c, DEADLINE_BODY, f->conf->timeouts_body);
+	if (c->facts.expect_continue && c->req.minor == 1) {
+		c->stage = STAGE_EXPECT;
+		conn_deadline(c, DEADLINE_NONE, 0);
+		suspend(c);
+	}
+	loop_work_add(f->loop, &c->dispatch);
+	return MHD_YES;
+}
+
+/* ---- the body -------------------------------------------------------------------- */
+
+static void
+dispatch(struct conn *c)
+{
+	struct front *f = c->front;
+
+	loop_work_del(f->loop, &c->dispatch);
+	c->dispatched = true;
+	if (f->fields_of != c) {
+		collect_fields(c);
+		trim_fields(f);
+	}
+	c->req.fields = f->fields;
+	c->req.nfields = f->nfields;
+	f->stats.requests++;
+	f->ops->request(&c->req, f->ops_arg);
+	c->req.fields = NULL;
+	c->req.nfields = 0;
+	if (f->stats.requests == f->max_requests)
+		f->events->served_out(f->events_arg);
+	if (c->half_closed && c->answer == ANSWER_NONE)
+		tell_gone(c);
+}
+
+static void
+on_dispatch(struct loop *loop UNUSED, struct loop_work *w)
+{
+	dispatch(container_of(w, struct conn, dispatch));
+}
+
+/* Does anybody want body bytes still? */
+static bool
+discards(const struct conn *c)
+{
+	return c->answer == ANSWER_HELD || c->aborted ||
+	    (c->answer == ANSWER_DIRECT && c->out_end);
+}
+
+static enum MHD_Result
+on_piece(struct conn *c, const char *data, size_t *size)
+{
+	struct front *f = c->front;
+	size_t n = *size;
+
+	*size = 0;
+	c->body_in += n;
+	if (c->stage != STAGE_BODY || discards(c))
+		return MHD_YES;
+	if (f->limits.body_size > 0 && c->body_in > f->limits.body_size) {
+		if (c->answer == ANSWER_NONE)
+			direct_refuse(c, REFUSAL_BODY_SIZE);
+		else
+			conn_shut(c);
+		tell_gone(c);
+		return MHD_YES;
+	}
+	buf_put(&c->req.body, data, n);
+	if (c->req.body.failed)
+		return MHD_NO;
+	conn_deadline(c, DEADLINE_BODY, f->conf->timeouts_body);
+	if (c->dispatched)
+		f->ops->body(&c->req);
+	if (c->req.body.len >= HTTP_HIGH_WATER)
+		suspend(c);
+	return MHD_YES;
+}
+
+/* The last call of a request, and again after each resumption. */
+static enum MHD_Result
+on_end(struct conn *c)
+{
+	if (c->stage == STAGE_BODY) {
+		c->stage = STAGE_FINAL;
+		c->req.body_done = true;
+		if (c->answer == ANSWER_NONE)
+			conn_deadline(c, DEADLINE_NONE, 0);
+		if (!c->dispatched && !c->counted && admit(c) != REFUSAL_NONE)
+			return refuse(c, REFUSAL_BUSY);
+		if (!c->dispatched)
+			dispatch(c);
+		else
+			c->front->ops->body(&c->req);
+	}
+	if (c->held != NULL)
+		return answer_release_held(c);
+	if (c->resp != NULL)
+		return reply_queue(c);
+	if (c->aborted || c->dead || c->closing || c->out_flushed)
+		return MHD_NO;
+	suspend(c);
+	return MHD_YES;
+}
+
+/* Still the library's first call: 100 Continue goes out when we return. */
+static enum MHD_Result
+on_expect(struct conn *c)
+{
+	if (c->resp != NULL)
+		return reply_queue(c);
+	if (c->aborted || c->dead || c->closing)
+		return MHD_NO;
+	if (c->want_body) {
+		c->stage = STAGE_BODY;
+		conn_deadline(c, DEADLINE_BODY,
+		    c->front->conf->timeouts_body);
+	} else
+		suspend(c);
+	return MHD_YES;
+}
+
+enum MHD_Result
+conn_on_access(void *cls UNUSED, struct MHD_Connection *mhd UNUSED,
+    const char *url UNUSED, const char *method, const char *version,
+    const char *data, size_t *size, void **ctx)
+{
+	struct conn *c = *ctx;
+
+	if (c == NULL)
+		return MHD_NO;
+	if (c->stage == STAGE_HEAD)
+		return on_head(c, method, version);
+	if (c->stage == STAGE_EXPECT)
+		return on_expect(c);
+	return *size > 0 ? on_piece(c, data, size) : on_end(c);
+}

@@ -1,0 +1,434 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * libmicrohttpd inside our loop: its epoll descriptor is one watcher, it runs
+ * in the LOOP_ENGINE phase when there is something to do, and connections
+ * are accepted here and handed to it.
+ */
+#include "http/front.h"
+
+#include <sys/socket.h>
+#include <netinet/in.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/defs.h"
+#include "base/log.h"
+#include "http/mhd_priv.h"
+
+/* Connections taken a wake-up: few, so that workers share fairly. */
+#define ACCEPT_BATCH	8
+/* Runs with a zero timeout in one turn, then others have their say. */
+#define RUN_BUDGET	8
+#define ACCEPT_RETRY	(100 * NSEC_PER_MSEC)
+
+/* ---- running the library ----------------------------------------------------- */
+
+void
+front_need_run(struct front *f)
+{
+	loop_work_add(f->loop, &f->run);
+}
+
+static bool
+wants_run(struct front *f)
+{
+	MHD_UNSIGNED_LONG_LONG timeout;
+
+	return MHD_get_timeout(f->mhd, &timeout) == MHD_YES && timeout == 0;
+}
+
+static void
+on_run(struct loop *loop, struct loop_work *w)
+{
+	struct front *f = container_of(w, struct front, run);
+	int budget = RUN_BUDGET;
+	bool more;
+
+	do {
+		MHD_run(f->mhd);
+		more = wants_run(f);
+	} while (more && --budget > 0);
+	if (more)
+		loop_work_add(loop, w);
+}
+
+static void
+on_mhd_io(struct loop *loop UNUSED, struct loop_io *io,
+    unsigned revents UNUSED)
+{
+	front_need_run(container_of(io, struct front, mhd_io));
+}
+
+/*
+ * What the library has to say is for a debugging eye: bad requests and lost
+ * clients are not the administrator's errors.
+ */
+static void PRINTF(2, 0)
+on_library_log(void *cls UNUSED, const char *fmt, va_list ap)
+{
+	char text[512];
+	size_t n;
+
+	if (!log_enabled(LOG_L_DEBUG))
+		return;
+	vsnprintf(text, sizeof(text), fmt, ap);
+	for (n = strlen(text); n > 0 && text[n - 1] == '\n'; n--)
+		text[n - 1] = '\0';
+	log_debug("libmicrohttpd: %s", text);
+}
+
+/* Targets stay as received: decoding is the application layer's. */
+static size_t
+keep_escaped(void *cls UNUSED, struct MHD_Connection *c UNUSED, char *s)
+{
+	return strlen(s);
+}
+
+static struct MHD_Daemon *
+start_library(struct front *f)
+{
+	unsigned flags = MHD_USE_EPOLL | MHD_ALLOW_SUSPEND_RESUME |
+	    MHD_USE_ERROR_LOG | MHD_USE_NO_LISTEN_SOCKET |
+	    MHD_USE_SUPPRESS_DATE_NO_CLOCK;
+
+#if MHD_1_0
+	flags |= MHD_USE_NO_THREAD_SAFETY;
+#endif
+	return MHD_start_daemon(flags, 0, NULL, NULL, conn_on_access, f,
+	    MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+	    MHD_OPTION_CONNECTION_LIMIT,
+	    (unsigned)f->conf->limits_connections + 16,
+	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MHD_POOL_SIZE,
+	    MHD_OPTION_CONNECTION_TIMEOUT, 0u,
+	    MHD_OPTION_NOTIFY_CONNECTION, conn_on_notify, f,
+	    MHD_OPTION_NOTIFY_COMPLETED, conn_on_completed, f,
+	    MHD_OPTION_URI_LOG_CALLBACK, conn_on_uri, f,
+	    MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL,
+	    MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
+#if MHD_1_0
+	    MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
+#else
+	    MHD_OPTION_STRICT_FOR_CLIENT, 1,
+#endif
+	    MHD_OPTION_END);
+}
+
+/* ---- accepting ------------------------------------------------------------------ */
+
+static void
+watch_listeners(struct front *f)
+{
+	bool on = f->accepting && !f->paused && !f->draining;
+	size_t i;
+
+	for (i = 0; i < f->nlisteners; i++)
+		loop_io_set(f->loop, &f->listeners[i].io,
+		    on ? LOOP_READ | LOOP_EXCLUSIVE : 0);
+}
+
+static void
+set_paused(struct front *f, bool paused)
+{
+	if (f->paused == paused)
+		return;
+	f->paused = paused;
+	watch_listeners(f);
+}
+
+static bool
+is_full(const struct front *f)
+{
+	return f->stats.connections >= (unsigned)f->conf->limits_connections;
+}
+
+static void
+on_retry(struct loop *loop UNUSED, struct loop_timer *t)
+{
+	struct front *f = container_of(t, struct front, retry);
+
+	set_paused(f, is_full(f));
+}
+
+static void
+accept_failed(struct front *f)
+{
+	if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)
+		return;
+	log_warn("accept: %s", strerror(errno));
+	/* no descriptors or memory: what is queued would wake us for ever */
+	set_paused(f, true);
+	loop_timer_set(f->loop, &f->retry, loop_now(f->loop) + ACCEPT_RETRY);
+}
+
+/* The name the client reached us by; asked of the kernel only for a wildcard
+ * listener. */
+static const struct sock_addr *
+local_of(struct conn *c, const struct listener *l)
+{
+	struct sock_addr *own;
+
+	if (!l->wildcard)
+		return &l->local;
+	own = (struct sock_addr *)(c + 1);
+	own->len = sizeof(own->ss);
+	if (getsockname(c->fd, (struct sockaddr *)&own->ss, &own->len) == -1)
+		return &l->local;
+	return own;
+}
+
+static void
+take(struct front *f, const struct listener *l, int fd,
+    const struct sock_addr *peer)
+{
+	struct conn *c = calloc(1, sizeof(*c) +
+	    (l->wildcard ? sizeof(struct sock_addr) : 0));
+
+	if (c == NULL) {
+		close(fd);
+		return;
+	}
+	c->front = f;
+	c->fd = fd;
+	c->ends.peer = *peer;
+	c->ends.local = local_of(c, l);
+	c->rested = loop_now(f->loop);
+	f->adding = c;
+	f->stats.accepted++;
+	/* consumes fd in any case; conn_new() has c from here on */
+	if (MHD_add_connection(f->mhd, fd, (const struct sockaddr *)&peer->ss,
+	    peer->len) != MHD_YES && f->adding != NULL)
+		free(c);
+	f->adding = NULL;
+}
+
+static void
+on_listener(struct loop *loop UNUSED, struct loop_io *io,
+    unsigned revents UNUSED)
+{
+	struct listener *l = container_of(io, struct listener, io);
+	struct front *f = l->front;
+	struct sock_addr peer;
+	int fd, i;
+
+	for (i = 0; i < ACCEPT_BATCH && !is_full(f); i++) {
+		peer.len = sizeof(peer.ss);
+		fd = accept4(io->fd, (struct sockaddr *)&peer.ss, &peer.len,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1) {
+			accept_failed(f);
+			break;
+		}
+		take(f, l, fd, &peer);
+	}
+	if (is_full(f))
+		set_paused(f, true);
+	if (i > 0)
+		front_need_run(f);
+}
+
+static bool
+is_wildcard(const struct sock_addr *a)
+{
+	const struct sockaddr_in *in = (const void *)&a->ss;
+	const struct sockaddr_in6 *in6 = (const void *)&a->ss;
+
+	if (a->ss.ss_family == AF_INET)
+		return in->sin_addr.s_addr == htonl(INADDR_ANY);
+	return a->ss.ss_family == AF_INET6 &&
+	    IN6_IS_ADDR_UNSPECIFIED(&in6->sin6_addr);
+}
+
+int
+front_listen(struct front *f, const int *fds, size_t n)
+{
+	struct listener *l;
+	size_t i;
+
+	if ((f->listeners = calloc(n, sizeof(*l))) == NULL)
+		return -1;
+	for (i = 0; i < n; i++) {
+		l = &f->listeners[i];
+		l->front = f;
+		l->local.len = sizeof(l->local.ss);
+		if (getsockname(fds[i], (struct sockaddr *)&l->local.ss,
+		    &l->local.len) == -1) {
+			log_err("listener %d: %s", fds[i], strerror(errno));
+			return -1;
+		}
+		l->wildcard = is_wildcard(&l->local);
+		loop_io_init(&l->io, fds[i], on_listener);
+		f->nlisteners++;
+	}
+	return 0;
+}
+
+void
+front_go(struct front *f)
+{
+	f->accepting = true;
+	watch_listeners(f);
+}
+
+/* ---- draining ------------------------------------------------------------------- */
+
+static void
+check_drained(struct front *f)
+{
+	if (!f->draining || f->told_drained || f->stats.connections > 0)
+		return;
+	f->told_drained = true;
+	f->events->drained(f->events_arg);
+}
+
+void
+front_conn_gone(struct front *f)
+{
+	f->stats.connections--;
+	if (f->paused && !is_full(f) && !loop_timer_armed(&f->retry))
+		set_paused(f, false);
+	check_drained(f);
+}
+
+static void
+close_listeners(struct front *f)
+{
+	size_t i;
+
+	for (i = 0; i < f->nlisteners; i++) {
+		loop_io_del(f->loop, &f->listeners[i].io);
+		close(f->listeners[i].io.fd);
+	}
+	f->nlisteners = 0;
+}
+
+/* A request already in the socket's queue is still read after SHUT_RD. */
+void
+front_drain(struct front *f)
+{
+	struct list *pos, *tmp;
+	struct conn *c;
+
+	if (f->draining)
+		return;
+	f->draining = true;
+	close_listeners(f);
+	list_foreach_safe(pos, tmp, &f->conns) {
+		c = list_entry(pos, struct conn, node);
+		if (c->stage != STAGE_HEAD)
+			continue;
+		c->shut_rd = true;
+		shutdown(c->fd, SHUT_RD);
+	}
+	front_need_run(f);
+	check_drained(f);
+}
+
+void
+front_abort(struct front *f)
+{
+	struct list *pos, *tmp;
+	struct conn *c;
+
+	list_foreach_safe(pos, tmp, &f->conns) {
+		c = list_entry(pos, struct conn, node);
+		c->aborted = true;
+		c->closing = false;
+		conn_shut(c);
+	}
+	front_need_run(f);
+}
+
+/* ---- life ---------------------------------------------------------------------- */
+
+static uint64_t
+with_jitter(const struct conf *conf)
+{
+	uint64_t max = (uint64_t)conf->workers_max_requests;
+	uint64_t jitter = (uint64_t)conf->workers_max_requests_jitter;
+
+	if (max == 0 || jitter == 0)
+		return max;
+	return max + (uint64_t)(mono_now() ^ getpid()) % (jitter + 1);
+}
+
+struct front *
+front_new(struct loop *loop, const struct conf *conf,
+    const struct http_ops *ops, void *ops_arg,
+    const struct front_events *events, void *events_arg)
+{
+	const union MHD_DaemonInfo *info;
+	struct front *f = calloc(1, sizeof(*f));
+
+	if (f == NULL)
+		return NULL;
+	f->loop = loop;
+	f->conf = conf;
+	f->ops = ops;
+	f->ops_arg = ops_arg;
+	f->events = events;
+	f->events_arg = events_arg;
+	f->limits = (struct check_limits){ conf->limits_header_size,
+	    conf->limits_body_size };
+	f->max_requests = with_jitter(conf);
+	list_init(&f->conns);
+	loop_work_init(&f->run, LOOP_ENGINE, on_run);
+	loop_timer_init(&f->retry, on_retry);
+	accesslog_init(&f->log, loop, -1, conf->log_format);
+	if ((f->mhd = start_library(f)) == NULL) {
+		log_err("libmicrohttpd: cannot start: %s", strerror(errno));
+		free(f);
+		return NULL;
+	}
+	info = MHD_get_daemon_info(f->mhd, MHD_DAEMON_INFO_EPOLL_FD);
+	loop_io_init(&f->mhd_io, info->epoll_fd, on_mhd_io);
+	loop_io_set(loop, &f->mhd_io, LOOP_READ);
+	return f;
+}
+
+void
+front_free(struct front **fp)
+{
+	struct front *f = *fp;
+	struct list *pos, *tmp;
+
+	if (f == NULL)
+		return;
+	close_listeners(f);
+	/* stopping with a suspended connection aborts the process */
+	list_foreach_safe(pos, tmp, &f->conns)
+		conn_resume(list_entry(pos, struct conn, node));
+	loop_io_del(f->loop, &f->mhd_io);
+	MHD_stop_daemon(f->mhd);
+	loop_work_del(f->loop, &f->run);
+	loop_timer_del(f->loop, &f->retry);
+	accesslog_fini(&f->log);
+	free(f->listeners);
+	free(f->fields);
+	free(f);
+	*fp = NULL;
+}
+
+void
+front_set_access_fd(struct front *f, int fd)
+{
+	accesslog_set_fd(&f->log, fd);
+}
+
+const struct front_stats *
+front_stats(const struct front *f)
+{
+	return &f->stats;
+}
+
+const char *
+front_library(void)
+{
+	static char text[64];
+
+	snprintf(text, sizeof(text), "libmicrohttpd %s", MHD_get_version());
+	return text;
+}
