@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What of the loop is not called often enough to be C: class Loop itself,
+ * and the helpers for errors, debug mode and repr.  Compiled into the module
+ * as source text, run once when it is imported.
+ */
+#include "py/py.h"
+
+#include "py/aloop.h"
+#include "py/aloop_impl.h"
+
+static const char source[] =
+"import asyncio\n"
+"import selectors\n"
+"import sys\n"
+"from asyncio import base_events, coroutines, format_helpers\n"
+"from asyncio.log import logger\n"
+"\n"
+"\n"
+"class _Selector:\n"
+"    'What the standard transports ask a selector: who is watched.'\n"
+"\n"
+"    def __init__(self, loop):\n"
+"        self._loop = loop\n"
+"\n"
+"    def get_key(self, fileobj):\n"
+"        events = self._loop._watched(fileobj) if self._loop else 0\n"
+"        if not events:\n"
+"            raise KeyError(f'{fileobj!r} is not registered')\n"
+"        return selectors.SelectorKey(fileobj, fileobj, events, None)\n"
+"\n"
+"    def close(self):\n"
+"        self._loop = None\n"
+"\n"
+"\n"
+"class Loop(LoopCore, asyncio.SelectorEventLoop):\n"
+"    'The event loop of asgid.'\n"
+"\n"
+"    def __init__(self):\n"
+"        asyncio.SelectorEventLoop.__init__(self, _Selector(self))\n"
+"\n"
+"\n"
+"def _format_callback(handle):\n"
+"    args = handle._callback, handle._args\n"
+"    if sys.version_info >= (3, 13):\n"
+"        try:\n"
+"            return format_helpers._format_callback_source(\n"
+"                *args, debug=handle._loop.get_debug())\n"
+"        except TypeError:\n"
+"            pass\n"
+"    return format_helpers._format_callback_source(*args)\n"
+"\n"
+"\n"
+"def _callback_error(handle, exc):\n"
+"    context = {\n"
+"        'message': f'Exception in callback {_format_callback(handle)}',\n"
+"        'exception': exc,\n"
+"        'handle': handle,\n"
+"    }\n"
+"    if handle._source_traceback:\n"
+"        context['source_traceback'] = handle._source_traceback\n"
+"    handle._loop.call_exception_handler(context)\n"
+"\n"
+"\n"
+"def _slow_callback(loop, handle, seconds):\n"
+"    if seconds >= loop.slow_callback_duration:\n"
+"        logger.warning('Executing %s took %.3f seconds',\n"
+"                       base_events._format_handle(handle), seconds)\n"
+"\n"
+"\n"
+"def _source_traceback():\n"
+"    return format_helpers.extract_stack(sys._getframe(1))\n"
+"\n"
+"\n"
+"def _check_callback(loop, callback, method):\n"
+"    loop._check_callback(callback, method)\n"
+"\n"
+"\n"
+"def _handle_repr(handle):\n"
+"    info = [type(handle).__name__]\n"
+"    if handle._cancelled:\n"
+"        info.append('cancelled')\n"
+"    if isinstance(handle, TimerHandle):\n"
+"        info.append(f'when={handle._when}')\n"
+"    if handle._callback is not None:\n"
+"        info.append(_format_callback(handle))\n"
+"    if handle._source_traceback:\n"
+"        frame = handle._source_traceback[-1]\n"
+"        info.append(f'created at {frame[0]}:{frame[1]}')\n"
+"    return '<{}>'.format(' '.join(info))\n"
+"\n"
+"\n"
+"_Task = asyncio.Task\n"
+"_Future = asyncio.Future\n"
+"_close = asyncio.SelectorEventLoop.close\n"
+"_create_task = asyncio.SelectorEventLoop.create_task\n";
+
+int
+aloop_rest_exec(PyObject *module, struct aloop_state *st)
+{
+	const struct {
+		const char	 *name;
+		PyObject	**slot;
+	} wanted[] = {
+		{ "Loop", &st->loop_class },
+		{ "_Task", &st->task_type },
+		{ "_Future", &st->future_type },
+		{ "_close", &st->base_close },
+		{ "_create_task", &st->base_create_task },
+		{ "_callback_error", &st->callback_error },
+		{ "_slow_callback", &st->slow_callback },
+		{ "_source_traceback", &st->source_traceback },
+		{ "_check_callback", &st->check_callback },
+		{ "_handle_repr", &st->handle_repr },
+	};
+	PyObject *code, *r, *dict = PyModule_GetDict(module);
+	size_t i;
+
+	code = Py_CompileString(source, "<asgid loop>", Py_file_input);
+	if (code == NULL)
+		return -1;
+	if (PyDict_SetItemString(dict, "__builtins__",
+	    PyEval_GetBuiltins()) == -1) {
+		Py_DECREF(code);
+		return -1;
+	}
+	r = PyEval_EvalCode(code, dict, dict);
+	Py_DECREF(code);
+	if (r == NULL)
+		return -1;
+	Py_DECREF(r);
+	for (i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+		*wanted[i].slot = Py_XNewRef(PyDict_GetItemString(dict,
+		    wanted[i].name));
+		if (*wanted[i].slot == NULL) {
+			PyErr_Format(PyExc_SystemError, "_asgid: no %s",
+			    wanted[i].name);
+			return -1;
+		}
+	}
+	return 0;
+}

@@ -1,0 +1,160 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The built-in module _asgid: its state, and who fills it.
+ */
+#include "py/py.h"
+
+#include "py/aloop.h"
+#include "py/aloop_impl.h"
+
+#include <string.h>
+
+#include "base/defs.h"
+
+/* The state of the one instance: a process has one interpreter. */
+static struct {
+	struct aloop_state *state;
+} the;
+
+struct aloop_state *
+aloop_state(void)
+{
+	return the.state;
+}
+
+void
+aloop_pool_stats(struct aloop_pool *out)
+{
+	if (the.state != NULL)
+		*out = the.state->stats;
+	else
+		memset(out, 0, sizeof(*out));
+}
+
+/* pool_stats() -> (hits, misses, in use, peak), for tests. */
+static PyObject *
+pool_stats(PyObject *module UNUSED, PyObject *unused UNUSED)
+{
+	struct aloop_pool p;
+
+	aloop_pool_stats(&p);
+	return Py_BuildValue("(kkkk)", p.hits, p.misses, p.in_use, p.peak);
+}
+
+/* spawn(loop, coro): aloop_spawn(), for tests. */
+static PyObject *
+spawn(PyObject *module UNUSED, PyObject *args)
+{
+	PyObject *loop, *coro;
+
+	if (!PyArg_ParseTuple(args, "O!O:spawn", the.state->core_type, &loop,
+	    &coro))
+		return NULL;
+	return aloop_spawn(loop, coro);
+}
+
+static PyMethodDef methods[] = {
+	{ "pool_stats", pool_stats, METH_NOARGS, NULL },
+	{ "spawn", spawn, METH_VARARGS, NULL },
+	{ NULL, NULL, 0, NULL }
+};
+
+static int
+intern_names(struct aloop_state *st)
+{
+	const struct {
+		const char	 *text;
+		PyObject	**slot;
+	} names[] = {
+		{ "context", &st->str_context },
+		{ "_run", &st->str__run },
+		{ "_cancelled", &st->str__cancelled },
+		{ "_ensure_fd_no_transport", &st->str_no_transport },
+		{ "_current_handle", &st->str_current_handle },
+		{ "name", &st->str_name },
+		{ "create_task", &st->str_create_task },
+	};
+	size_t i;
+
+	for (i = 0; i < countof(names); i++) {
+		*names[i].slot = PyUnicode_InternFromString(names[i].text);
+		if (*names[i].slot == NULL)
+			return -1;
+	}
+	st->empty_tuple = PyTuple_New(0);
+	return st->empty_tuple != NULL ? 0 : -1;
+}
+
+static int
+module_exec(PyObject *module)
+{
+	struct aloop_state *st = PyModule_GetState(module);
+
+	if (the.state != NULL) {
+		PyErr_SetString(PyExc_ImportError,
+		    "_asgid can be imported once");
+		return -1;
+	}
+	if (intern_names(st) == -1 ||
+	    aloop_handle_exec(module, st) == -1 ||
+	    aloop_core_exec(module, st) == -1 ||
+	    aloop_rest_exec(module, st) == -1)
+		return -1;
+	the.state = st;
+	return 0;
+}
+
+static int
+module_traverse(PyObject *module, visitproc visit, void *arg)
+{
+	struct aloop_state *st = PyModule_GetState(module);
+
+#define X(member) Py_VISIT((PyObject *)st->member);
+	ALOOP_STATE_REFS(X)
+#undef X
+	return 0;
+}
+
+static int
+module_clear(PyObject *module)
+{
+	struct aloop_state *st = PyModule_GetState(module);
+
+#define X(member) Py_CLEAR(st->member);
+	ALOOP_STATE_REFS(X)
+#undef X
+	return 0;
+}
+
+static void
+module_free(void *module)
+{
+	struct aloop_state *st = PyModule_GetState(module);
+
+	(void)module_clear(module);
+	aloop_handle_free_lists(st);
+	if (the.state == st)
+		the.state = NULL;
+}
+
+static PyModuleDef_Slot slots[] = {
+	{ Py_mod_exec, module_exec },
+	{ 0, NULL }
+};
+
+static struct PyModuleDef def = {
+	.m_base = PyModuleDef_HEAD_INIT,
+	.m_name = "_asgid",
+	.m_size = sizeof(struct aloop_state),
+	.m_methods = methods,
+	.m_slots = slots,
+	.m_traverse = module_traverse,
+	.m_clear = module_clear,
+	.m_free = module_free,
+};
+
+PyMODINIT_FUNC
+PyInit__asgid(void)
+{
+	return PyModuleDef_Init(&def);
+}
