@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * asgid: what the command line asks for.  Serving is the master's.
+ */
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/defs.h"
+#include "conf/conf.h"
+#include "master/master.h"
+
+#define WORKER	"asgid-worker"
+
+enum { STATUS_OK = 0, STATUS_RUNTIME = 1, STATUS_USAGE = 2,
+	STATUS_CONFIG = 6 };
+
+/*
+ * $ASGID_WORKER, or the program beside this one (the build tree has both in
+ * one folder), or the installed one.
+ */
+static const char *
+worker_path(char buf[PATH_MAX])
+{
+	const char *env = getenv("ASGID_WORKER");
+	ssize_t n = readlink("/proc/self/exe", buf, PATH_MAX - 1);
+	char *slash;
+
+	if (env != NULL && *env != '\0')
+		return env;
+	if (n > 0) {
+		buf[n] = '\0';
+		slash = strrchr(buf, '/');
+		if (slash != NULL && (size_t)(slash + 1 - buf) +
+		    sizeof(WORKER) <= PATH_MAX) {
+			memcpy(slash + 1, WORKER, sizeof(WORKER));
+			if (access(buf, X_OK) == 0)
+				return buf;
+		}
+	}
+	return LIBEXECDIR "/" WORKER;
+}
+
+static int
+print(const struct buf *text)
+{
+	if (text->failed || fputs(buf_str(text), stdout) == EOF ||
+	    fflush(stdout) == EOF) {
+		fprintf(stderr, "asgid: standard output: %s\n",
+		    strerror(errno));
+		return STATUS_RUNTIME;
+	}
+	return STATUS_OK;
+}
+
+/* ---- actions: exit status -------------------------------------------- */
+
+static int
+do_run(const struct conf *conf)
+{
+	char path[PATH_MAX];
+
+	return master_run(conf, worker_path(path));
+}
+
+static int
+do_check(const struct conf *conf)
+{
+	struct buf b = BUF_INIT;
+	int status;
+
+	buf_printf(&b, "%s: ok\n", *conf->file != '\0' ? conf->file :
+	    "configuration");
+	status = print(&b);
+	buf_fini(&b);
+	return status;
+}
+
+static int
+do_print(const struct conf *conf)
+{
+	struct buf b = BUF_INIT;
+	int status;
+
+	conf_print(conf, &b);
+	status = print(&b);
+	buf_fini(&b);
+	return status;
+}
+
+/* The libraries' versions are the worker's to tell: it is linked with
+ * them. */
+static int
+do_version(const struct conf *conf UNUSED)
+{
+	struct buf b = BUF_INIT;
+	char path[PATH_MAX];
+	const char *worker = worker_path(path);
+	int status, wstatus;
+	pid_t pid;
+
+	buf_puts(&b, "asgid " PACKAGE_VERSION "\n");
+	status = print(&b);
+	buf_fini(&b);
+	if (status != STATUS_OK)
+		return status;
+	if ((pid = fork()) == 0) {
+		execl(worker, worker, "--version", NULL);
+		fprintf(stderr, "asgid: %s: %s\n", worker, strerror(errno));
+		_exit(STATUS_RUNTIME);
+	}
+	if (pid == -1 || waitpid(pid, &wstatus, 0) == -1) {
+		fprintf(stderr, "asgid: %s: %s\n", worker, strerror(errno));
+		return STATUS_RUNTIME;
+	}
+	return WIFEXITED(wstatus) && WEXITSTATUS(wstatus) == 0 ? STATUS_OK :
+	    STATUS_RUNTIME;
+}
+
+static int
+do_help(const struct conf *conf UNUSED)
+{
+	struct buf b = BUF_INIT;
+	int status;
+
+	conf_usage(&b);
+	status = print(&b);
+	buf_fini(&b);
+	return status;
+}
+
+static int (*const actions[])(const struct conf *) = {
+	[CONF_RUN]	= do_run,
+	[CONF_CHECK]	= do_check,
+	[CONF_PRINT]	= do_print,
+	[CONF_VERSION]	= do_version,
+	[CONF_HELP]	= do_help,
+};
+
+int
+main(int argc, char *argv[])
+{
+	struct buf errors = BUF_INIT;
+	enum conf_action action = CONF_RUN;
+	struct conf *conf;
+	bool usage = false;
+	int status;
+
+	conf = conf_from_argv(argc, argv, &action, &errors, &usage);
+	if (conf == NULL && action != CONF_VERSION && action != CONF_HELP) {
+		fputs(buf_str(&errors), stderr);
+		status = usage ? STATUS_USAGE : STATUS_CONFIG;
+	} else
+		status = actions[action](conf);
+	buf_fini(&errors);
+	conf_free(&conf);
+	return status;
+}

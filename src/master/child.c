@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "master/child.h"
+
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/str.h"
+
+/* What the master grants beyond the worker's own deadlines. */
+#define SLACK		(2 * NSEC_PER_SEC)
+#define STOP_NOW_LIMIT	(2 * NSEC_PER_SEC)
+/* From "stopped", or a closed channel, to the end of the process. */
+#define EXIT_LIMIT	(5 * NSEC_PER_SEC)
+
+#define WHO		"Worker process [%d]"
+
+const char *const child_state_names[] = {
+	[CHILD_STARTING]	= "starting",
+	[CHILD_READY]		= "ready",
+	[CHILD_SERVING]		= "serving",
+	[CHILD_DRAINING]	= "draining",
+	[CHILD_STOPPING]	= "stopping",
+	[CHILD_DEAD]		= "dead",
+	[CHILD_NSTATE]		= NULL,
+};
+
+/* ---- state and deadline ---------------------------------------------- */
+
+static void
+set_state(struct child *c, enum child_state state)
+{
+	log_debug("worker %u [%d]: %s -> %s", c->id, (int)c->pid,
+	    child_state_names[c->state], child_state_names[state]);
+	c->state = state;
+}
+
+static void
+set_deadline(struct child *c, nsec_t in)
+{
+	loop_timer_set(c->loop, &c->deadline, mono_now() + in);
+}
+
+static void
+send_signal(struct child *c, int signo)
+{
+	/* not yet reaped, so the number is still its */
+	if (kill(c->pid, signo) == -1)
+		log_warn("worker [%d]: signal %d: %s", (int)c->pid, signo,
+		    strerror(errno));
+}
+
+static void
+on_deadline(struct loop *loop UNUSED, struct loop_timer *t)
+{
+	struct child *c = container_of(t, struct child, deadline);
+	char text[32];
+
+	switch (c->state) {
+	case CHILD_STARTING:
+		str_from_duration(c->conf->timeouts_startup, text);
+		log_err(WHO " is not ready after %s (timeouts.startup), "
+		    "killing it", (int)c->pid, text);
+		break;
+	case CHILD_DRAINING:
+		str_from_duration(c->conf->timeouts_graceful, text);
+		log_err(WHO " did not stop within %s (timeouts.graceful), "
+		    "killing it", (int)c->pid, text);
+		break;
+	default:
+		log_err(WHO " does not exit, killing it", (int)c->pid);
+		break;
+	}
+	c->killed = c->hurried = true;
+	set_state(c, CHILD_STOPPING);
+	send_signal(c, SIGKILL);
+}
+
+/* A worker that takes part (it has said that it drains) is also given the
+ * time of lifespan.shutdown; one that is stuck is not. A duration of 0 is no
+ * limit. */
+static void
+set_drain_deadline(struct child *c, bool takes_part)
+{
+	nsec_t graceful = c->conf->timeouts_graceful;
+	nsec_t shutdown = c->conf->timeouts_shutdown;
+
+	if (graceful == 0 || (takes_part && shutdown == 0))
+		loop_timer_del(c->loop, &c->deadline);
+	else
+		set_deadline(c, graceful + SLACK +
+		    (takes_part ? shutdown : 0));
+}
+
+/* ---- what the worker says -------------------------------------------- */
+
+static void
+on_ready(struct child *c, const char *text UNUSED)
+{
+	if (c->state != CHILD_STARTING)
+		return;
+	loop_timer_del(c->loop, &c->deadline);
+	set_state(c, CHILD_READY);
+	c->ops->on_ready(c);
+}
+
+static void
+on_failed(struct child *c, const char *text)
+{
+	if (c->state != CHILD_STARTING)
+		return;
+	c->failed = true;
+	log_err(WHO " failed to start%s%s", (int)c->pid,
+	    *text != '\0' ? ": " : "", text);
+	set_state(c, CHILD_STOPPING);
+	set_deadline(c, EXIT_LIMIT);
+}
+
+static void
+on_recycle(struct child *c, const char *text UNUSED)
+{
+	if (c->state == CHILD_SERVING)
+		c->ops->on_recycle(c);
+}
+
+static void
+on_stopping(struct child *c, const char *text UNUSED)
+{
+	if (c->state > CHILD_DRAINING)
+		return;
+	set_drain_deadline(c, true);
+	if (c->state == CHILD_DRAINING)
+		return;
+	set_state(c, CHILD_DRAINING);
+	c->ops->on_leaving(c);
+}
+
+static void
+on_stopped(struct child *c, const char *text UNUSED)
+{
+	if (c->state != CHILD_DRAINING)
+		return;
+	set_state(c, CHILD_STOPPING);
+	set_deadline(c, EXIT_LIMIT);
+}
+
+static void (*const messages[CHAN_NTYPE])(struct child *, const char *) = {
+	[CHAN_READY]	= on_ready,
+	[CHAN_FAILED]	= on_failed,
+	[CHAN_RECYCLE]	= on_recycle,
+	[CHAN_STOPPING]	= on_stopping,
+	[CHAN_STOPPED]	= on_stopped,
+};
+
+static void
+on_message(struct chan *chan UNUSED, enum chan_type type, const char *text,
+    void *arg)
+{
+	if (messages[type] != NULL)
+		messages[type](arg, text);
+}
+
+/* Its end is near, or it can no longer be talked to. */
+static void
+on_eof(struct chan *chan, void *arg)
+{
+	struct child *c = arg;
+
+	chan_fini(chan);
+	if (c->state < CHILD_DRAINING)
+		set_deadline(c, EXIT_LIMIT);
+}
+
+/* ---- the end --------------------------------------------------------- */
+
+static void
+describe(const siginfo_t *info, char *to, size_t size)
+{
+	const char *name;
+
+	if (info->si_code == CLD_EXITED) {
+		snprintf(to, size, "exited with status %d", info->si_status);
+		return;
+	}
+	name = sigabbrev_np(info->si_status);
+	snprintf(to, size, "killed by %s%s%s", name != NULL ? "SIG" : "",
+	    name != NULL ? name : "an unknown signal",
+	    info->si_code == CLD_DUMPED ? " (core dumped)" : "");
+}
+
+static void
+obituary(const struct child *c, const siginfo_t *info)
+{
+	double lived = (double)(mono_now() - c->born) / (double)NSEC_PER_SEC;
+	bool asked = c->state >= CHILD_DRAINING;
+	char how[64];
+
+	describe(info, how, sizeof(how));
+	if (c->killed || c->failed)
+		log_debug("worker [%d]: %s", (int)c->pid, how);
+	else if (asked && (c->exit_status == 0 || (c->served == 0 &&
+	    c->exit_status == -1 && info->si_status == SIGTERM)))
+		log_info("Finished worker process [%d]", (int)c->pid);
+	else
+		log_err(WHO " died: %s after %.1f s", (int)c->pid, how, lived);
+}
+
+static void
+on_exit_event(struct loop *loop UNUSED, struct loop_io *io,
+    unsigned revents UNUSED)
+{
+	struct child *c = container_of(io, struct child, pidfd);
+	siginfo_t info = { .si_pid = 0 };
+
+	/* its last words may still be on the way */
+	chan_pump(&c->chan);
+	if (waitid(P_PID, (id_t)c->pid, &info, WEXITED | WNOHANG) == -1) {
+		log_err("worker [%d]: %s", (int)c->pid, strerror(errno));
+		info.si_code = CLD_KILLED;
+	} else if (info.si_pid == 0)
+		return;
+	c->exit_status = info.si_code == CLD_EXITED ? info.si_status : -1;
+	obituary(c, &info);
+	loop_timer_del(c->loop, &c->deadline);
+	loop_io_del(c->loop, &c->pidfd);
+	chan_fini(&c->chan);
+	set_state(c, CHILD_DEAD);
+	c->ops->on_dead(c);
+}
+
+/* ---- life ------------------------------------------------------------ */
+
+struct child *
+child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
+    unsigned generation, const struct child_ops *ops, void *owner)
+{
+	struct child *c = calloc(1, sizeof(*c));
+	struct spawned sp;
+	int saved;
+
+	if (c == NULL)
+		return NULL;
+	if (spawn_worker(spawn, id, generation, &sp) == -1)
+		goto fail;
+	list_init(&c->node);
+	c->owner = owner;
+	c->ops = ops;
+	c->loop = loop;
+	c->conf = spawn->conf;
+	c->id = id;
+	c->generation = generation;
+	c->pid = sp.pid;
+	c->born = mono_now();
+	loop_timer_init(&c->deadline, on_deadline);
+	loop_io_init(&c->pidfd, sp.pidfd, on_exit_event);
+	if (chan_init(&c->chan, loop, sp.channel, on_message, on_eof,
+	    c) == -1 || loop_io_set(loop, &c->pidfd, LOOP_READ) == -1) {
+		saved = errno;
+		chan_fini(&c->chan);
+		(void)kill(sp.pid, SIGKILL);
+		(void)waitid(P_PID, (id_t)sp.pid, NULL, WEXITED);
+		close(sp.pidfd);
+		errno = saved;
+		goto fail;
+	}
+	if (c->conf->timeouts_startup > 0)
+		set_deadline(c, c->conf->timeouts_startup);
+	log_info("Started worker process [%d]", (int)c->pid);
+	return c;
+fail:
+	free(c);
+	return NULL;
+}
+
+void
+child_free(struct child **c)
+{
+	if (*c == NULL)
+		return;
+	list_remove(&(*c)->node);
+	close((*c)->pidfd.fd);
+	free(*c);
+	*c = NULL;
+}
+
+void
+child_go(struct child *c)
+{
+	if (c->state != CHILD_READY)
+		return;
+	c->served = mono_now();
+	set_state(c, CHILD_SERVING);
+	if (chan_send(&c->chan, CHAN_GO, "") == -1) {
+		log_err("worker [%d]: go: %s", (int)c->pid, strerror(errno));
+		set_deadline(c, EXIT_LIMIT);
+	}
+}
+
+void
+child_drain(struct child *c)
+{
+	bool listens = c->state == CHILD_READY || c->state == CHILD_SERVING;
+
+	if (c->state >= CHILD_DRAINING)
+		return;
+	set_state(c, CHILD_DRAINING);
+	/* one that still loads the application reads no channel */
+	if (!listens || chan_send(&c->chan, CHAN_DRAIN, "") == -1)
+		send_signal(c, SIGTERM);
+	set_drain_deadline(c, false);
+}
+
+void
+child_stop_now(struct child *c)
+{
+	bool listens = c->state > CHILD_STARTING;
+
+	if (c->state == CHILD_DEAD || c->hurried)
+		return;
+	c->hurried = true;
+	set_state(c, CHILD_STOPPING);
+	if (chan_send(&c->chan, CHAN_STOP_NOW, "") == -1 || !listens)
+		send_signal(c, SIGTERM);
+	set_deadline(c, STOP_NOW_LIMIT);
+}
+
+void
+child_reopen(struct child *c, const char *names, const int *fds, size_t nfds)
+{
+	if (chan_is_open(&c->chan) && chan_send_fds(&c->chan, CHAN_REOPEN,
+	    names, fds, nfds) == -1)
+		log_warn("worker [%d]: reopen: %s", (int)c->pid,
+		    strerror(errno));
+}

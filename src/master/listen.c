@@ -1,0 +1,334 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "master/listen.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/str.h"
+#include "master/unix.h"
+#include "proc/birth.h"
+
+#define ACTIVATED_FIRST	3	/* SD_LISTEN_FDS_START */
+#define PORT_TRIES	16
+
+/* ---- the set --------------------------------------------------------- */
+
+/* Takes over fd, also when it fails: then errno is 0, for it has logged. */
+static struct listener *
+add(struct listeners *ls, int fd)
+{
+	struct listener *l, *at;
+
+	if (ls->len == BIRTH_LISTENERS_MAX) {
+		log_err("listen: more than %d sockets", BIRTH_LISTENERS_MAX);
+		goto fail;
+	}
+	at = realloc(ls->at, (ls->len + 1) * sizeof(*at));
+	if (at == NULL) {
+		log_err("listen: %s", strerror(errno));
+		goto fail;
+	}
+	ls->at = at;
+	l = &at[ls->len++];
+	*l = (struct listener){ .fd = fd };
+	l->addr.len = sizeof(l->addr.ss);
+	if (getsockname(fd, (struct sockaddr *)&l->addr.ss,
+	    &l->addr.len) == -1)
+		l->addr.len = 0;
+	return l;
+fail:
+	close(fd);
+	errno = 0;
+	return NULL;
+}
+
+static void
+shrink(struct listeners *ls, size_t len)
+{
+	struct listener *l;
+
+	while (ls->len > len) {
+		l = &ls->at[--ls->len];
+		fd_close(&l->fd);
+		if (l->path != NULL)
+			unix_remove(l->path, &l->made);
+		free(l->path);
+	}
+}
+
+void
+listeners_close(struct listeners *ls)
+{
+	shrink(ls, 0);
+	free(ls->at);
+	ls->at = NULL;
+}
+
+/* ---- TCP ------------------------------------------------------------- */
+
+static int
+tcp_listen(const struct sock_addr *a, int backlog)
+{
+	const struct sockaddr *sa = (const void *)&a->ss;
+	int fd, saved, on = 1;
+
+	fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC |
+	    SOCK_NONBLOCK, 0);
+	if (fd == -1)
+		return -1;
+	/* [::] beside 0.0.0.0, each on its own */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
+	    (sa->sa_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6,
+	    IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
+	    bind(fd, sa, a->len) == 0 && listen(fd, backlog) == 0)
+		return fd;
+	saved = errno;
+	close(fd);
+	errno = saved;
+	return -1;
+}
+
+static in_port_t *
+port_of(struct sock_addr *a)
+{
+	return a->ss.ss_family == AF_INET6 ?
+	    &((struct sockaddr_in6 *)(void *)&a->ss)->sin6_port :
+	    &((struct sockaddr_in *)(void *)&a->ss)->sin_port;
+}
+
+/* A name may resolve to the same address twice. */
+static bool
+have(const struct listeners *ls, size_t from, const struct sock_addr *a)
+{
+	for (; from < ls->len; from++)
+		if (ls->at[from].addr.len == a->len &&
+		    memcmp(&ls->at[from].addr.ss, &a->ss, a->len) == 0)
+			return true;
+	return false;
+}
+
+/*
+ * All addresses of one name.  Port 0: the first one's free port serves for
+ * the others too.  An address that this machine does not have (::1 without
+ * IPv6) is passed over as long as another one works.  0, or -1 with errno
+ * (0: logged already) and the address that failed in *a.
+ */
+static int
+tcp_each(struct listeners *ls, const struct addrinfo *list,
+    const struct conf_listen *cl, struct sock_addr *a)
+{
+	in_port_t port = htons((in_port_t)cl->port);
+	size_t from = ls->len;
+	struct listener *l;
+	int fd, skipped = 0;
+
+	for (; list != NULL; list = list->ai_next) {
+		a->len = list->ai_addrlen;
+		memcpy(&a->ss, list->ai_addr, a->len);
+		*port_of(a) = port;
+		if (have(ls, from, a))
+			continue;
+		if ((fd = tcp_listen(a, cl->backlog)) == -1) {
+			if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
+				return -1;
+			skipped = errno;
+			continue;
+		}
+		if ((l = add(ls, fd)) == NULL)
+			return -1;
+		port = *port_of(&l->addr);
+	}
+	if (ls->len > from)
+		return 0;
+	errno = skipped;
+	return -1;
+}
+
+static int
+open_tcp(struct listeners *ls, const struct conf_listen *cl)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
+	const char *host = *cl->host != '\0' ? cl->host : NULL;
+	char port[16], text[SOCK_TEXT_MAX];
+	struct sock_addr a = { .len = 0 };
+	size_t from = ls->len;
+	int rv, try = 0;
+
+	snprintf(port, sizeof(port), "%u", cl->port);
+	if ((rv = getaddrinfo(host, port, &hints, &list)) != 0) {
+		log_err("listen %s:%s: %s", cl->host, port,
+		    rv == EAI_SYSTEM ? strerror(errno) : gai_strerror(rv));
+		return -1;
+	}
+	/* the free port of one family may be taken in the other */
+	while ((rv = tcp_each(ls, list, cl, &a)) == -1 && cl->port == 0 &&
+	    errno == EADDRINUSE && ++try < PORT_TRIES)
+		shrink(ls, from);
+	if (rv == -1 && errno != 0) {
+		sock_text(&a, text);
+		log_err("listen %s: %s", text, strerror(errno));
+	}
+	freeaddrinfo(list);
+	return rv;
+}
+
+/* ---- UNIX ------------------------------------------------------------ */
+
+static int
+open_unix(struct listeners *ls, const struct conf_listen *cl)
+{
+	struct listener *l;
+	struct stat made;
+	int fd = unix_listen(cl, &made);
+
+	if (fd == -1)
+		return -1;
+	if ((l = add(ls, fd)) == NULL ||
+	    (l->path = strdup(cl->path)) == NULL) {
+		unix_remove(cl->path, &made);
+		return -1;
+	}
+	l->made = made;
+	return 0;
+}
+
+/* ---- inherited ------------------------------------------------------- */
+
+/* Give a socket that came as a standard descriptor (inetd, --fd 0) another
+ * number, so that workers do not find it as their stdin. */
+static int
+move_up(int fd)
+{
+	int up, null;
+
+	if (fd > STDERR_FILENO)
+		return fd;
+	if ((up = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1)) == -1)
+		return -1;
+	if ((null = open("/dev/null", O_RDWR | O_CLOEXEC)) == -1 ||
+	    dup2(null, fd) == -1) {
+		fd_close(&null);
+		close(up);
+		return -1;
+	}
+	close(null);
+	return up;
+}
+
+static int
+getint(int fd, int option)
+{
+	socklen_t len = sizeof(int);
+	int value;
+
+	return getsockopt(fd, SOL_SOCKET, option, &value, &len) == 0 ?
+	    value : -1;
+}
+
+static int
+adopt(struct listeners *ls, int fd, int backlog)
+{
+	int type = getint(fd, SO_TYPE), up;
+	size_t i;
+
+	for (i = 0; i < ls->len; i++)
+		if (ls->at[i].fd == fd)
+			return 0;
+	if (type == -1)
+		goto fail;
+	if (type != SOCK_STREAM) {
+		log_err("listen fd %d: not a stream socket", fd);
+		return -1;
+	}
+	if ((getint(fd, SO_ACCEPTCONN) != 1 && listen(fd, backlog) == -1) ||
+	    fd_set_nonblock(fd, true) == -1 || (up = move_up(fd)) == -1 ||
+	    fd_set_cloexec(up, true) == -1)
+		goto fail;
+	return add(ls, up) != NULL ? 0 : -1;
+fail:
+	log_err("listen fd %d: %s", fd, strerror(errno));
+	return -1;
+}
+
+static int
+open_fd(struct listeners *ls, const struct conf_listen *cl)
+{
+	return adopt(ls, cl->fd, cl->backlog);
+}
+
+/* How many sockets the service manager gave us. Workers and the
+ * application's children must not take them for theirs. */
+static unsigned
+activated(void)
+{
+	const char *pid = getenv("LISTEN_PID"), *fds = getenv("LISTEN_FDS");
+	uint64_t n = 0, of = 0;
+
+	if (pid == NULL || fds == NULL ||
+	    str_to_uint(str_of(pid), &of) == -1 || of != (uint64_t)getpid() ||
+	    str_to_uint(str_of(fds), &n) == -1 || n > BIRTH_LISTENERS_MAX)
+		n = 0;
+	unsetenv("LISTEN_PID");
+	unsetenv("LISTEN_FDS");
+	unsetenv("LISTEN_FDNAMES");
+	return (unsigned)n;
+}
+
+/* ---- all ------------------------------------------------------------- */
+
+static int (*const openers[])(struct listeners *,
+    const struct conf_listen *) = {
+	[CONF_LISTEN_TCP]	= open_tcp,
+	[CONF_LISTEN_UNIX]	= open_unix,
+	[CONF_LISTEN_FD]	= open_fd,
+};
+
+int
+listeners_open(struct listeners *ls, const struct conf *conf)
+{
+	unsigned given = activated(), i;
+	const struct conf_listen *cl;
+
+	*ls = (struct listeners){ NULL, 0 };
+	for (i = 0; i < given; i++)
+		if (adopt(ls, ACTIVATED_FIRST + (int)i, SOMAXCONN) == -1)
+			goto fail;
+	if (given > 0)
+		log_info("listen: using the service manager's sockets "
+		    "instead of the configured addresses");
+	for (i = 0; i < conf->nlisten; i++) {
+		cl = &conf->listen[i];
+		if (given > 0 && cl->kind != CONF_LISTEN_FD)
+			continue;
+		if (openers[cl->kind](ls, cl) == -1)
+			goto fail;
+	}
+	return 0;
+fail:
+	listeners_close(ls);
+	return -1;
+}
+
+void
+listener_text(const struct listener *l, char to[LISTENER_TEXT_MAX])
+{
+	char text[SOCK_TEXT_MAX];
+
+	sock_text(&l->addr, text);
+	if (sock_is_unix(&l->addr))
+		snprintf(to, LISTENER_TEXT_MAX, "unix socket %s",
+		    text + strlen("unix:"));
+	else
+		snprintf(to, LISTENER_TEXT_MAX, "http://%s", text);
+}

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The file with the master's process number; locked as long as the master
+ * lives, so that a second one notices.
+ */
+#ifndef MASTER_PIDFILE_H
+#define MASTER_PIDFILE_H
+
+struct pidfile {
+	const char	*path;
+	int		 fd;		/* -1: none */
+};
+
+/* An empty path: none. The path is kept, not copied. 0, or -1 after
+ * logging. */
+int	 pidfile_init(struct pidfile *, const char *path);
+/* Removes it if it is still ours. */
+void	 pidfile_fini(struct pidfile *);
+
+#endif

@@ -1,0 +1,178 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "master/spawn.h"
+
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "proc/birth.h"
+#include "proc/chan.h"
+
+/* ---- in the child ---------------------------------------------------- */
+
+/*
+ * Every disposition is the default's, except those of the keyboard's signals:
+ * a terminal sends them to the whole group, but only the master acts on them.
+ * Ignored before the mask is lifted, so that there is no moment in which they
+ * would kill.
+ */
+static void
+reset_signals(void)
+{
+	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	struct sigaction ign = { .sa_handler = SIG_IGN };
+	sigset_t none;
+	int i;
+
+	for (i = 1; i < NSIG; i++)
+		(void)sigaction(i, i == SIGINT || i == SIGQUIT ? &ign : &dfl,
+		    NULL);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Before Linux 5.11 */
+static int
+close_on_exec_each(void)
+{
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+	int fd;
+
+	if (dir == NULL)
+		return -1;
+	while ((e = readdir(dir)) != NULL)
+		if ((fd = atoi(e->d_name)) > STDERR_FILENO)
+			(void)fd_set_cloexec(fd, true);
+	closedir(dir);
+	return 0;
+}
+
+/* Also those that somebody else opened and left to us. */
+static int
+close_others_on_exec(void)
+{
+	if (syscall(SYS_close_range, STDERR_FILENO + 1, ~0U,
+	    CLOSE_RANGE_CLOEXEC) == 0)
+		return 0;
+	return close_on_exec_each();
+}
+
+static NORETURN void
+become_worker(const struct spawn *s, const struct birth *b, pid_t master)
+{
+	char *const argv[] = { (char *)(uintptr_t)s->worker, NULL };
+	const char *what = s->worker;
+
+	if (privs_apply(s->privs) == -1) {
+		what = "user and groups";
+		goto fail;
+	}
+	reset_signals();
+	/* after the change of user, which would clear it; the master may
+	 * have died before */
+	if (prctl(PR_SET_PDEATHSIG, SIGTERM) == -1)
+		goto fail;
+	if (getppid() != master)
+		_exit(EXIT_FAILURE);
+	if (close_others_on_exec() == 0 && birth_export(b) == 0)
+		execv(s->worker, argv);
+fail:
+	log_crit("cannot start a worker: %s: %s", what, strerror(errno));
+	_exit(EXIT_FAILURE);
+}
+
+/* ---- in the master --------------------------------------------------- */
+
+static int
+conf_memfd(const struct conf *conf)
+{
+	struct buf text = BUF_INIT;
+	int fd = -1;
+
+	conf_print(conf, &text);
+	if (text.failed)
+		errno = ENOMEM;
+	else if ((fd = fd_memfd("asgid.conf", text.data, text.len)) != -1 &&
+	    fd_set_cloexec(fd, true) == -1)
+		fd_close(&fd);
+	buf_fini(&text);
+	return fd;
+}
+
+static void
+fill(struct birth *b, const struct spawn *s)
+{
+	size_t i;
+
+	b->error_fd = log_fd();
+	b->access_fd = s->access_fd;
+	b->nlisteners = s->listeners->len;
+	for (i = 0; i < b->nlisteners; i++)
+		b->listeners[i] = s->listeners->at[i].fd;
+}
+
+/* Handlers of the master must not run in the child: it is born with every
+ * signal blocked. */
+static pid_t
+fork_blocked(void)
+{
+	sigset_t all, former;
+	pid_t pid;
+
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, &former);
+	if ((pid = fork()) != 0)
+		(void)sigprocmask(SIG_SETMASK, &former, NULL);
+	return pid;
+}
+
+int
+spawn_worker(const struct spawn *s, unsigned id, unsigned generation,
+    struct spawned *to)
+{
+	struct birth b = { .id = id, .generation = generation,
+	    .channel = -1, .conf_fd = -1 };
+	int chan[2] = { -1, -1 }, saved;
+	pid_t master = getpid();
+
+	*to = (struct spawned){ -1, -1, -1 };
+	fill(&b, s);
+	if ((b.conf_fd = conf_memfd(s->conf)) == -1 || chan_pair(chan) == -1)
+		goto fail;
+	b.channel = chan[1];
+	if ((to->pid = fork_blocked()) == 0)
+		become_worker(s, &b, master);
+	if (to->pid == -1)
+		goto fail;
+	/* no race: the number is not free again before we reap it */
+	to->pidfd = (int)syscall(SYS_pidfd_open, to->pid, 0);
+	if (to->pidfd == -1) {
+		saved = errno;
+		(void)kill(to->pid, SIGKILL);
+		errno = saved;
+		goto fail;
+	}
+	to->channel = chan[0];
+	fd_close(&chan[1]);
+	fd_close(&b.conf_fd);
+	return 0;
+fail:
+	saved = errno;
+	fd_close(&chan[0]);
+	fd_close(&chan[1]);
+	fd_close(&b.conf_fd);
+	errno = saved;
+	return -1;
+}

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * One worker process: fork, become somebody else, exec with exactly the
+ * descriptors of struct birth.
+ */
+#ifndef MASTER_SPAWN_H
+#define MASTER_SPAWN_H
+
+#include <sys/types.h>
+
+#include "conf/conf.h"
+#include "master/listen.h"
+#include "master/privs.h"
+
+/* What all workers have in common. */
+struct spawn {
+	const char		*worker;	/* the program */
+	const struct conf	*conf;
+	const struct privs	*privs;
+	const struct listeners	*listeners;
+	int			 access_fd;	/* -1: no access log */
+};
+
+struct spawned {
+	pid_t	 pid;
+	int	 pidfd;		/* readable when it has ended */
+	int	 channel;	/* the master's end */
+};
+
+/* 0, or -1 with errno. That the program cannot be executed is found out in
+ * the child, which logs it and exits with 1. */
+int	 spawn_worker(const struct spawn *, unsigned id, unsigned generation,
+	    struct spawned *);
+
+#endif

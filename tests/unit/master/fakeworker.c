@@ -1,0 +1,359 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A worker without Python and HTTP: it speaks the real channel and behaves
+ * as $FAKE says, so that the master can be tested against every kind of
+ * worker.  It writes what it sees to its own log, one line each:
+ *
+ *	fake: born id=1 generation=1 listeners=1
+ *	fake: drain
+ *
+ * Words of $FAKE, any number:
+ *	fail=N		says that it cannot start, exits with N
+ *	exit=N		exits with N before it is ready
+ *	crash		aborts before it is ready
+ *	hang		never gets ready
+ *	once=PATH	the words before this one count only if PATH can be
+ *			made by this worker (the first one to try)
+ *	slow=MS		gets ready after so long
+ *	die=MS		aborts so long after it was told to go
+ *	recycle=MS	asks to be replaced so long after it was told to go
+ *	leave=MS	drains of its own so long after it was told to go
+ *	nodrain		ignores that it is told to drain, and SIGTERM
+ *	says		like nodrain, but says that it is draining
+ *	nostop		ignores that it is told to stop at once
+ *	mute		closes its channel when it is told to go
+ */
+#include <sys/prctl.h>
+#include <sys/stat.h>
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <grp.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "base/sock.h"
+#include "conf/conf.h"
+#include "loop/loop.h"
+#include "proc/birth.h"
+#include "proc/chan.h"
+
+static struct {
+	struct loop		*loop;
+	struct birth		 birth;
+	struct conf		*conf;
+	struct chan		 chan;
+	struct loop_io		 listeners[BIRTH_LISTENERS_MAX];
+	struct loop_timer	 timer;
+	enum { WAIT_READY, WAIT_DIE, WAIT_RECYCLE, WAIT_LEAVE } next;
+	char			*words;
+} fake;
+
+/* ---- behaviour ------------------------------------------------------- */
+
+/* The word's value, "" without one; NULL: not there. */
+static const char *
+word(const char *name)
+{
+	size_t n = strlen(name);
+	const char *p = fake.words;
+
+	for (; *p != '\0'; p += strcspn(p, " "), p += strspn(p, " "))
+		if (strncmp(p, name, n) == 0) {
+			if (p[n] == '=')
+				return p + n + 1;
+			if (p[n] == '\0' || p[n] == ' ')
+				return "";
+		}
+	return NULL;
+}
+
+/* $FAKE, cut off at "once" if somebody was faster. */
+static void
+read_words(void)
+{
+	const char *env = getenv("FAKE"), *path;
+	char *once;
+	int fd;
+
+	fake.words = strdup(env != NULL ? env : "");
+	if (fake.words == NULL)
+		abort();
+	if ((once = strstr(fake.words, "once=")) == NULL)
+		return;
+	path = once + strlen("once=");
+	if ((fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600)) == -1)
+		fake.words[0] = '\0';
+	else {
+		close(fd);
+		*once = '\0';
+	}
+}
+
+static void
+say(const char *what)
+{
+	log_info("fake: %s", what);
+}
+
+static bool
+set_timer(const char *name, int next)
+{
+	const char *ms = word(name);
+
+	if (ms == NULL)
+		return false;
+	fake.next = next;
+	loop_timer_set(fake.loop, &fake.timer,
+	    mono_now() + atoi(ms) * NSEC_PER_MSEC);
+	return true;
+}
+
+static void
+leave(void)
+{
+	say("stopped");
+	(void)chan_send(&fake.chan, CHAN_STOPPING, "");
+	(void)chan_send(&fake.chan, CHAN_STOPPED, "");
+	loop_stop(fake.loop);
+}
+
+static void
+on_timer(struct loop *l UNUSED, struct loop_timer *t UNUSED)
+{
+	switch (fake.next) {
+	case WAIT_READY:
+		(void)chan_send(&fake.chan, CHAN_READY, "");
+		break;
+	case WAIT_DIE:
+		abort();
+	case WAIT_RECYCLE:
+		(void)chan_send(&fake.chan, CHAN_RECYCLE, "");
+		break;
+	case WAIT_LEAVE:
+		leave();
+		break;
+	}
+}
+
+/* ---- serving: the answer to a connection is our number --------------- */
+
+static void
+on_listener(struct loop *l UNUSED, struct loop_io *io, unsigned rev UNUSED)
+{
+	int fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC);
+
+	if (fd == -1)
+		return;
+	(void)dprintf(fd, "%d\n", (int)getpid());
+	close(fd);
+}
+
+static void
+on_go(const char *text UNUSED)
+{
+	size_t i;
+
+	say("go");
+	for (i = 0; i < fake.birth.nlisteners; i++) {
+		loop_io_init(&fake.listeners[i], fake.birth.listeners[i],
+		    on_listener);
+		if (loop_io_set(fake.loop, &fake.listeners[i],
+		    LOOP_READ | LOOP_EXCLUSIVE) == -1)
+			fatal(1, "fake: listener: %s", strerror(errno));
+	}
+	if (word("mute") != NULL)
+		chan_fini(&fake.chan);
+	if (!set_timer("die", WAIT_DIE) &&
+	    !set_timer("recycle", WAIT_RECYCLE))
+		(void)set_timer("leave", WAIT_LEAVE);
+}
+
+static void
+on_drain(const char *text UNUSED)
+{
+	say("drain");
+	if (word("says") != NULL)
+		(void)chan_send(&fake.chan, CHAN_STOPPING, "");
+	else if (word("nodrain") == NULL)
+		leave();
+}
+
+static void
+on_stop_now(const char *text UNUSED)
+{
+	say("stop now");
+	if (word("nostop") == NULL)
+		leave();
+}
+
+static void
+on_reopen(const char *text)
+{
+	char *names = strdup(text), *rest = names, *name;
+	size_t i;
+	int fd;
+
+	log_info("fake: reopen %s", text);
+	for (i = 0; (name = strsep(&rest, " ")) != NULL; i++) {
+		fd = chan_take_fd(&fake.chan, i);
+		if (fd == -1 || dup3(fd, strcmp(name, "error") == 0 ?
+		    log_fd() : fake.birth.access_fd, O_CLOEXEC) == -1)
+			fatal(1, "fake: reopen: %s", strerror(errno));
+		close(fd);
+	}
+	free(names);
+	say("reopened");
+	if (fake.birth.access_fd != -1)
+		(void)dprintf(fake.birth.access_fd, "fake: access\n");
+}
+
+static void (*const messages[CHAN_NTYPE])(const char *) = {
+	[CHAN_GO]	= on_go,
+	[CHAN_DRAIN]	= on_drain,
+	[CHAN_STOP_NOW]	= on_stop_now,
+	[CHAN_REOPEN]	= on_reopen,
+};
+
+static void
+on_message(struct chan *c UNUSED, enum chan_type type, const char *text,
+    void *arg UNUSED)
+{
+	if (messages[type] != NULL)
+		messages[type](text);
+}
+
+static void
+on_eof(struct chan *c, void *arg UNUSED)
+{
+	chan_fini(c);
+	loop_stop(fake.loop);
+}
+
+static void
+on_sigterm(struct loop *l UNUSED, int signo UNUSED, void *arg UNUSED)
+{
+	say("SIGTERM");
+	if (word("nodrain") == NULL)
+		leave();
+}
+
+/* ---- what it was born with ------------------------------------------- */
+
+static void
+report_status(void)
+{
+	static const char *const wanted[] = { "SigBlk:", "SigIgn:", "Uid:",
+	    "Gid:", "Groups:", "Umask:" };
+	char line[512];
+	FILE *f = fopen("/proc/self/status", "re");
+	size_t i;
+
+	while (f != NULL && fgets(line, sizeof(line), f) != NULL)
+		for (i = 0; i < countof(wanted); i++)
+			if (strncmp(line, wanted[i], strlen(wanted[i])) == 0) {
+				line[strcspn(line, "\n")] = '\0';
+				log_info("fake: %s", line);
+			}
+	if (f != NULL)
+		fclose(f);
+}
+
+/* Before anything of our own is opened: all of this was inherited. */
+static void
+report_fds(void)
+{
+	char link[300], target[256];
+	DIR *dir = opendir("/proc/self/fd");
+	struct dirent *e;
+	ssize_t n;
+
+	while (dir != NULL && (e = readdir(dir)) != NULL) {
+		if (e->d_name[0] == '.' || atoi(e->d_name) == dirfd(dir))
+			continue;
+		snprintf(link, sizeof(link), "/proc/self/fd/%s", e->d_name);
+		n = readlink(link, target, sizeof(target) - 1);
+		target[n > 0 ? n : 0] = '\0';
+		log_info("fake: fd %s %s", e->d_name, target);
+	}
+	if (dir != NULL)
+		closedir(dir);
+}
+
+static void
+report(void)
+{
+	const struct birth *b = &fake.birth;
+	const char *env[] = { "HOME", "USER", "LISTEN_FDS", "NOTIFY_SOCKET",
+	    "ASGID_BIRTH" };
+	int death = 0;
+	size_t i;
+
+	log_info("fake: born id=%u generation=%u channel=%d error=%d "
+	    "access=%d app=%s", b->id, b->generation, b->channel,
+	    b->error_fd, b->access_fd, fake.conf->app);
+	for (i = 0; i < b->nlisteners; i++)
+		log_info("fake: listener %d", b->listeners[i]);
+	for (i = 0; i < countof(env); i++)
+		if (getenv(env[i]) != NULL)
+			log_info("fake: env %s=%s", env[i], getenv(env[i]));
+	(void)prctl(PR_GET_PDEATHSIG, &death);
+	log_info("fake: pdeathsig %d", death);
+	report_status();
+	report_fds();
+}
+
+/* The ends that come before any loop. */
+static void
+end_early(void)
+{
+	const char *value;
+
+	if ((value = word("exit")) != NULL)
+		exit(atoi(value));
+	if (word("crash") != NULL)
+		abort();
+	if ((value = word("fail")) != NULL) {
+		(void)chan_send(&fake.chan, CHAN_FAILED, "told to fail");
+		exit(atoi(value));
+	}
+}
+
+int
+main(int argc, char *argv[])
+{
+	if (argc > 1 && strcmp(argv[1], "--version") == 0) {
+		puts("fakeworker 1");
+		return 0;
+	}
+	read_words();
+	if (birth_import(&fake.birth, &fake.conf) == -1)
+		return 1;
+	log_adopt(fake.birth.error_fd, fake.conf->log_error,
+	    (enum log_level)fake.conf->log_level, "asgid-worker");
+	if (word("report") != NULL)
+		report();
+	if ((fake.loop = loop_new()) == NULL ||
+	    chan_init(&fake.chan, fake.loop, fake.birth.channel, on_message,
+	    on_eof, NULL) == -1)
+		fatal(1, "fake: %s", strerror(errno));
+	end_early();
+	if (word("hang") == NULL || word("nodrain") != NULL)
+		(void)loop_signal(fake.loop, SIGTERM, on_sigterm, NULL);
+	loop_timer_init(&fake.timer, on_timer);
+	if (word("hang") == NULL && !set_timer("slow", WAIT_READY))
+		(void)chan_send(&fake.chan, CHAN_READY, "");
+	(void)loop_run(fake.loop);
+	chan_fini(&fake.chan);
+	loop_free(&fake.loop);
+	conf_free(&fake.conf);
+	free(fake.words);
+	return 0;
+}
