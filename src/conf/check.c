@@ -16,8 +16,8 @@
 static void
 check_app(struct conf_parse *p)
 {
-	if (p->conf->app[0] == '\0')
-		conf_error(p, p->where[OPT_app] != NULL ? WHERE(p, app) :
+	if (p->conf->app[0] == '\0' && !p->bad[OPT_app])
+		conf_error(p, WHERE(p, app) != NULL ? WHERE(p, app) :
 		    p->conf->file[0] != '\0' ? p->conf->file : NULL, "app",
 		    "no application is named (app = \"module:attribute\";)");
 }
@@ -26,7 +26,8 @@ static void
 check_jitter(struct conf_parse *p)
 {
 	if (p->conf->workers_max_requests_jitter > 0 &&
-	    p->conf->workers_max_requests == 0)
+	    p->conf->workers_max_requests == 0 &&
+	    !p->bad[OPT_workers_max_requests])
 		conf_error(p, WHERE(p, workers_max_requests_jitter),
 		    "workers.max_requests_jitter",
 		    "needs workers.max_requests");

@@ -42,6 +42,7 @@ struct cmdline {
 	size_t			 nset;
 	const char		**listen;	/* -o listen=ADDRESS */
 	size_t			 nlisten;
+	bool			 lost;	/* unknown option: is the next its value? */
 };
 
 static void
@@ -283,19 +284,23 @@ find_unsupported(const char *name)
 static void
 no_such_option(struct cmdline *c, const char *name)
 {
-	struct conf_nearest near = { .wrong = name };
+	/* compared without the dashes, which would make all look alike */
+	struct conf_nearest near = { .wrong = name + 2 };
 	const struct conf_option *o;
-	char hint[64];
 	size_t i;
 
 	for (i = 0; i < countof(options); i++)
 		if (options[i].name[0] != '\0')
-			conf_nearest(&near, options[i].name);
+			conf_nearest(&near, options[i].name + 2);
 	for (o = conf_options; o < conf_options + CONF_NOPTIONS; o++)
 		if (o->cmdline[0] == '-')
-			conf_nearest(&near, o->cmdline);
-	conf_hint(&near, hint, sizeof(hint));
-	conf_error(&c->parse, name, NULL, "no such option%s", hint);
+			conf_nearest(&near, o->cmdline + 2);
+	if (near.best[0] != '\0')
+		conf_error(&c->parse, name, NULL,
+		    "no such option, did you mean --%s?", near.best);
+	else
+		conf_error(&c->parse, name, NULL, "no such option");
+	c->lost = true;
 }
 
 /* The value behind '=' or the next argument; NULL after an error. */
@@ -383,7 +388,7 @@ read_argv(struct cmdline *c, char *const *argv)
 	while ((arg = *argv) != NULL) {
 		argv++;
 		if (only_words || arg[0] != '-' || arg[1] == '\0') {
-			if (c->app != NULL)
+			if (c->app != NULL && !c->lost)
 				conf_error(&c->parse, "--", arg,
 				    "unexpected extra argument");
 			else
@@ -598,7 +603,8 @@ conf_from_argv(int argc, char *const argv[], enum conf_action *action,
 	read_argv(&c, argv + (argc > 0));
 	*action = c.action;
 	if (c.action >= CONF_VERSION) {
-		errors->len = 0;
+		buf_reset(errors);
+		c.parse.usage = false;
 		conf = c.parse.conf;
 		c.parse.conf = NULL;
 		goto done;

@@ -59,6 +59,7 @@ struct conf_parse {
 	bool		 nomem;
 	/* who set it: "asgid.conf:12", "--workers"; NULL is the default */
 	char		*where[CONF_NOPTIONS];
+	bool		 bad[CONF_NOPTIONS];	/* given, and refused */
 };
 
 /* A value as it was given, before it is known what was expected. */

@@ -219,6 +219,7 @@ listen_group(struct load *l, config_setting_t *group, struct conf_listen *to)
 {
 	unsigned i, n = (unsigned)config_setting_length(group), kinds = 0;
 	config_setting_t *s, *unix_only = NULL;
+	unsigned before = l->p->nerrors;
 	size_t m;
 
 	for (i = 0; i < n; i++) {
@@ -236,6 +237,8 @@ listen_group(struct load *l, config_setting_t *group, struct conf_listen *to)
 			unix_only = s;
 		listen_members[m].set(l, s, to);
 	}
+	if (l->p->nerrors > before)
+		return;		/* what follows may be its consequence */
 	if (kinds != 1)
 		conf_error(l->p, to->source, "listen",
 		    "expected exactly one of address, unix and fd");
@@ -354,27 +357,30 @@ load_group(struct load *l, config_setting_t *group, const char *prefix)
 
 /* ---- text and file --------------------------------------------------- */
 
-/* If the line is an include directive, its file's name is written to path. */
-static bool
-include_of(const char *line, size_t len, char path[PATH_MAX])
-{
-	struct str s = str_trim((struct str){ line, len });
-	size_t n = 0;
+/*
+ * Before libconfig sees a text, a scan of ours looks for two things it does
+ * badly.  An included file that opens but cannot be read (a directory) makes
+ * its scanner end the whole process, and a device would be read for ever.
+ * An integer of more than 32 bits without an L is silently cut (before 1.7).
+ */
+struct scan {
+	struct conf_parse	*p;
+	const char		*name;	/* of this text */
+	unsigned		 line;
+	int			 depth;	/* of includes */
+	int			 result;
+};
 
-	if (s.n < 8 || memcmp(s.p, "@include", 8) != 0)
-		return false;
-	s = str_trim((struct str){ s.p + 8, s.n - 8 });
-	if (s.n < 2 || *s.p != '"')
-		return false;
-	for (s.p++, s.n--; s.n > 0 && *s.p != '"'; s.p++, s.n--) {
-		if (*s.p == '\\' && s.n > 1)
-			s.p++, s.n--;
-		if (n + 1 == PATH_MAX)
-			return false;
-		path[n++] = *s.p;
-	}
-	path[n] = '\0';
-	return s.n > 0;
+static void scan_text(struct scan *, const char *);
+
+static void
+scan_error(struct scan *sc, struct str token, const char *why)
+{
+	char where[WHERE_MAX];
+
+	snprintf(where, sizeof(where), "%s:%u", sc->name, sc->line);
+	conf_error(sc->p, where, NULL, STR_FMT ": %s", STR_ARG(token), why);
+	sc->result = -1;
 }
 
 static char *
@@ -404,54 +410,135 @@ done:
 	return text;
 }
 
-/*
- * libconfig's scanner ends the whole process when an included file opens but
- * cannot be read (a directory), and would read a device for ever.  So each
- * include is tried before the scanner sees it.  Missing files are left to
- * libconfig, which reports them with the line.
- */
-static int
-check_includes(struct conf_parse *p, const char *text, const char *name,
-    int depth)
+/* Behind a quote: the end of the string, lines counted. */
+static const char *
+skip_string(struct scan *sc, const char *t)
 {
-	char path[PATH_MAX], where[WHERE_MAX], *inner;
-	unsigned number = 1;
-	const char *end;
-	int result = 0;
-
-	for (; *text != '\0' && result == 0; text = end + (*end != '\0')) {
-		end = strchrnul(text, '\n');
-		if (include_of(text, (size_t)(end - text), path)) {
-			inner = read_file(path);
-			if (inner == NULL && errno != ENOENT) {
-				snprintf(where, sizeof(where), "%s:%u", name,
-				    number);
-				conf_error(p, where, NULL,
-				    "@include \"%s\": %s", path,
-				    errno == EINVAL ? "not a regular file" :
-				    strerror(errno));
-				result = -1;
-			} else if (inner != NULL && depth < INCLUDE_DEPTH) {
-				result = check_includes(p, inner, path,
-				    depth + 1);
-			}
-			free(inner);
-		}
-		number++;
+	for (; *t != '\0' && *t != '"'; t++) {
+		if (*t == '\\' && t[1] != '\0')
+			t++;
+		sc->line += *t == '\n';
 	}
-	return result;
+	return t + (*t != '\0');
+}
+
+static const char *
+skip_comment(struct scan *sc, const char *t)
+{
+	if (t[0] != '/' || t[1] != '*')
+		return strchrnul(t, '\n');
+	for (t += 2; *t != '\0' && !(t[0] == '*' && t[1] == '/'); t++)
+		sc->line += *t == '\n';
+	return *t != '\0' ? t + 2 : t;
+}
+
+/* Behind "@include": the file is tried.  Missing ones, and a quote that is
+ * not closed, are left to libconfig, which reports them with their line. */
+static const char *
+scan_include(struct scan *sc, const char *t)
+{
+	struct scan inner = { .p = sc->p, .line = 1, .depth = sc->depth + 1 };
+	const char *start;
+	char path[PATH_MAX], *text;
+	size_t n = 0;
+
+	t += strspn(t, " \t");
+	if (*t != '"')
+		return t;
+	start = t++;
+	while (*t != '\0' && *t != '"' && *t != '\n' && n + 1 < sizeof(path)) {
+		if (*t == '\\' && (t[1] == '\\' || t[1] == '"'))
+			t++;
+		path[n++] = *t++;
+	}
+	if (*t != '"')
+		return t;
+	path[n] = '\0';
+	t++;
+	text = read_file(path);
+	if (text == NULL && errno != ENOENT) {
+		scan_error(sc, (struct str){ start, (size_t)(t - start) },
+		    errno == EINVAL ? "not a regular file" :
+		    strerror(errno));
+	} else if (text != NULL && sc->depth < INCLUDE_DEPTH) {
+		inner.name = path;
+		scan_text(&inner, text);
+		if (inner.result == -1)
+			sc->result = -1;
+	}
+	free(text);
+	return t;
+}
+
+static const char *
+scan_number(struct scan *sc, const char *t)
+{
+	size_t n = strcspn(t, " \t\r\n\f,;(){}[]=:#/\"");
+	char digits[32], *end;
+	long long number;
+
+	snprintf(digits, sizeof(digits), "%.*s", (int)n, t);
+	errno = 0;
+	/* "010" is ten there */
+	number = strtoll(digits, &end, strncmp(digits, "0x", 2) == 0 ||
+	    strncmp(digits, "0X", 2) == 0 ? 16 : 10);
+	if (errno == ERANGE && (*end == '\0' || *end == 'L'))
+		scan_error(sc, (struct str){ t, n },
+		    "more than 64 bits");
+	else if (*end == '\0' && (number > INT32_MAX || number < INT32_MIN))
+		scan_error(sc, (struct str){ t, n },
+		    "more than 32 bits, an L is needed at the end");
+	return t + n;
+}
+
+static void
+scan_text(struct scan *sc, const char *t)
+{
+	bool line_start = true;
+	const char *p;
+
+	while (*t != '\0') {
+		p = t;
+		if (*t == '\n') {
+			sc->line++;
+			line_start = true;
+			t++;
+			continue;
+		}
+		if (*t == '"')
+			t = skip_string(sc, t + 1);
+		else if (*t == '#' || (*t == '/' &&
+		    (t[1] == '/' || t[1] == '*')))
+			t = skip_comment(sc, t);
+		else if (line_start && strncmp(t, "@include", 8) == 0)
+			t = scan_include(sc, t + 8);
+		else if (strchr("+-0123456789", *t) != NULL)
+			t = scan_number(sc, t);
+		else if ((*t >= 'a' && *t <= 'z') || (*t >= 'A' && *t <= 'Z'))
+			t += strcspn(t, " \t\r\n\f,;(){}[]=:#/\"");
+		else
+			t++;
+		line_start = line_start && (*p == ' ' || *p == '\t');
+	}
 }
 
 int
 conf_load_text(struct conf_parse *p, const char *text, const char *name)
 {
+	struct scan sc = { .p = p, .name = name, .line = 1 };
 	struct load l = { .p = p, .name = name };
 	char where[WHERE_MAX];
 	const char *file;
 	config_t config;
 	int result = -1;
+	char *copy;
 
-	if (check_includes(p, text, name, 0) == -1)
+	if ((copy = conf_strdup(p, name)) == NULL)
+		return -1;
+	free(p->conf->file);
+	p->conf->file = copy;
+	scan_text(&sc, text);
+	if (sc.result == -1)
 		return -1;
 	config_init(&config);
 	if (config_read_string(&config, text) == CONFIG_TRUE) {
@@ -470,7 +557,7 @@ conf_load_text(struct conf_parse *p, const char *text, const char *name)
 int
 conf_load_file(struct conf_parse *p, const char *path)
 {
-	char *text, *copy;
+	char *text;
 	int result;
 
 	if ((text = read_file(path)) == NULL) {
@@ -480,9 +567,5 @@ conf_load_file(struct conf_parse *p, const char *path)
 	}
 	result = conf_load_text(p, text, path);
 	free(text);
-	if ((copy = conf_strdup(p, path)) != NULL) {
-		free(p->conf->file);
-		p->conf->file = copy;
-	}
 	return result;
 }

@@ -291,6 +291,7 @@ conf_set(struct conf_parse *p, const struct conf_option *o,
 	size_t id = (size_t)(o - conf_options);
 	char *source;
 
+	p->bad[id] = true;
 	if (convert(p, o, v) == -1) {
 		expected(p, o, v, where);
 		return -1;
@@ -301,6 +302,7 @@ conf_set(struct conf_parse *p, const struct conf_option *o,
 		out_of_bounds(p, o, v, where);
 		return -1;
 	}
+	p->bad[id] = false;
 	if ((source = conf_strdup(p, where)) != NULL) {
 		free(p->where[id]);
 		p->where[id] = source;
@@ -325,6 +327,15 @@ leaf(const char *key)
 	return dot != NULL ? dot + 1 : key;
 }
 
+/* One begins with the other: "graceful_shutdown" and "graceful" */
+static bool
+begins(const char *a, const char *b)
+{
+	size_t na = strlen(a), nb = strlen(b), n = na < nb ? na : nb;
+
+	return n >= 3 && strncmp(a, b, n) == 0;
+}
+
 void
 conf_nearest(struct conf_nearest *n, const char *name)
 {
@@ -334,6 +345,8 @@ conf_nearest(struct conf_nearest *n, const char *name)
 	e = str_distance(leaf(n->wrong), leaf(name)) + 1;
 	if (e < d)
 		d = e;
+	if (d > 2 && begins(leaf(n->wrong), leaf(name)))
+		d = 2;
 	if (2 * d > strlen(leaf(n->wrong)))
 		return;
 	if (n->best[0] == '\0' || d < n->distance) {
