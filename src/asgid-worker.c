@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * The worker program: started by asgid, which hands over all it needs.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "http/front.h"
+#include "proc/birth.h"
+#include "py/version.h"
+#include "worker/worker.h"
+
+int
+main(int argc, char *argv[])
+{
+	struct birth birth;
+	struct conf *conf;
+	int status;
+
+	if (argc == 2 && strcmp(argv[1], "--version") == 0) {
+		printf("%s\nPython %s\n", front_library(), py_version());
+		return 0;
+	}
+	if (birth_import(&birth, &conf) == -1) {
+		fprintf(stderr, "asgid-worker is started by asgid, "
+		    "not by hand\n");
+		return 2;
+	}
+	log_adopt(birth.error_fd, conf->log_error,
+	    (enum log_level)conf->log_level, "asgid-worker");
+	status = worker_main(&birth, conf);
+	conf_free(&conf);
+	return status;
+}

@@ -22,7 +22,7 @@
 
 /* How long a task may go on after its last word before it is cancelled, and
  * then how long before it is given up. */
-#define PATIENCE	(2 * NSEC_PER_SEC)
+#define PATIENCE	NSEC_PER_SEC
 
 #define PORT		"asgid.lifespan"
 

@@ -223,6 +223,12 @@ http_abort(struct http_req *req)
 }
 
 void
+http_close_after(struct http_req *req)
+{
+	conn_of(req)->close_after = true;
+}
+
+void
 http_want_body(struct http_req *req)
 {
 	struct conn *c = conn_of(req);

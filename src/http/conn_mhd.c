@@ -298,6 +298,8 @@ rest(struct conn *c, bool ok)
 	c->rested = loop_now(f->loop);
 	if (f->fields_of == c)
 		f->fields_of = NULL;
+	if (c->close_after)
+		conn_shut(c);
 	conn_deadline(c, DEADLINE_IDLE, f->conf->timeouts_keep_alive);
 }
 

@@ -103,6 +103,9 @@ void	 http_end(struct http_req *);
  * With nothing sent so far: closed without an answer. */
 void	 http_abort(struct http_req *);
 
+/* No further request on this connection, once the answer is out. */
+void	 http_close_after(struct http_req *);
+
 /* The application waits for body bytes: sends 100 Continue if that is due,
  * reads on if the buffer had been full. */
 void	 http_want_body(struct http_req *);

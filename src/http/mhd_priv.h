@@ -90,6 +90,7 @@ struct conn {
 	bool		 closing;	/* we shut it */
 	bool		 shut_rd;	/* we shut its receiving side */
 	bool		 aborted;	/* never to be completed */
+	bool		 close_after;	/* no further request */
 	bool		 counted;	/* in front->stats.in_flight */
 	struct loop_work dispatch;	/* at the end of the turn */
 

@@ -58,6 +58,28 @@ py_take(PyObject **slot)
 	return o;
 }
 
+/*
+ * The protocol of generators' send() on top of am_send: what was yielded, or
+ * NULL with StopIteration(result) set, or NULL with an exception. Steals
+ * result.
+ */
+static inline PyObject *
+py_step(PySendResult r, PyObject *result)
+{
+	PyObject *stop;
+
+	if (r != PYGEN_RETURN)
+		return result;
+	/* an exception or a tuple would be taken for arguments otherwise */
+	stop = PyObject_CallOneArg(PyExc_StopIteration, result);
+	Py_DECREF(result);
+	if (stop != NULL) {
+		PyErr_SetObject(PyExc_StopIteration, stop);
+		Py_DECREF(stop);
+	}
+	return NULL;
+}
+
 /* PyInit__asgid, the built-in module: PyImport_AppendInittab("_asgid", ...)
  * before the interpreter starts. */
 PyMODINIT_FUNC PyInit__asgid(void);

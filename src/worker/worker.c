@@ -1,0 +1,415 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * A worker's life:
+ *
+ *	STARTING	application imported, lifespan start-up running
+ *	READY		told the master, waits for its word to accept
+ *	SERVING
+ *	DRAINING	accepts no more; requests in flight end, by themselves
+ *			or, after timeouts.graceful, cancelled
+ *	STOPPING	lifespan shut-down running
+ *	OVER		the loop is left
+ */
+#include "py/py.h"
+#include "worker/worker.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "app/cycle.h"
+#include "app/lifespan.h"
+#include "app/load.h"
+#include "app/scope.h"
+#include "base/defs.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "http/front.h"
+#include "loop/loop.h"
+#include "proc/chan.h"
+#include "py/aloop.h"
+#include "py/error.h"
+#include "py/host.h"
+
+/* Cancelled requests have so long to clean up. */
+#define CANCEL_TIME	(2 * NSEC_PER_SEC)
+
+enum phase { STARTING, READY, SERVING, DRAINING, STOPPING, OVER };
+
+static struct {
+	struct birth	*birth;
+	struct conf	*conf;
+	PyObject	*aloop;
+	struct loop	*loop;
+	struct chan	 chan;
+	struct front	*front;
+	struct app	 app;
+	struct lifespan	 lifespan;
+	struct loop_timer patience;	/* of a drain */
+	struct loop_work check;		/* is the drain over? */
+	enum phase	 phase;
+	bool		 drained;	/* no connection is left */
+	bool		 cancelled;
+	int		 status;
+} self;
+
+static void
+tell(enum chan_type type, const char *text)
+{
+	if (chan_is_open(&self.chan) &&
+	    chan_send(&self.chan, type, text) == -1)
+		log_warn("master: %s", strerror(errno));
+}
+
+/* ---- the way out ----------------------------------------------------------- */
+
+static void
+leave(int status)
+{
+	self.phase = OVER;
+	self.status = status;
+	loop_stop(self.loop);
+}
+
+static void
+on_shut_down(bool ok UNUSED, void *arg UNUSED)
+{
+	tell(CHAN_STOPPED, "");
+	leave(WORKER_STOPPED);
+}
+
+/* Connections closed and applications ended: shut the application down. */
+static void
+on_check(struct loop *loop, struct loop_work *w UNUSED)
+{
+	if (self.phase != DRAINING || !self.drained || cycle_running() > 0)
+		return;
+	loop_timer_del(loop, &self.patience);
+	self.phase = STOPPING;
+	lifespan_shutdown(&self.lifespan, on_shut_down, NULL);
+}
+
+static void
+check_later(void *arg UNUSED)
+{
+	if (self.phase == DRAINING)
+		loop_work_add(self.loop, &self.check);
+}
+
+static void
+on_front_drained(void *arg)
+{
+	self.drained = true;
+	check_later(arg);
+}
+
+static void
+cancel(void)
+{
+	self.cancelled = true;
+	cycle_cancel_all();
+	loop_timer_set(self.loop, &self.patience,
+	    loop_now(self.loop) + CANCEL_TIME);
+}
+
+/* Patience has run out: first with the applications, then with all. */
+static void
+on_patience(struct loop *loop, struct loop_timer *t UNUSED)
+{
+	if (!self.cancelled) {
+		log_warn("cancelling %u running request(s): timeouts.graceful "
+		    "exceeded", cycle_running());
+		cancel();
+		return;
+	}
+	if (!self.drained) {
+		front_abort(self.front);
+		loop_timer_set(loop, &self.patience,
+		    loop_now(loop) + CANCEL_TIME);
+		if (cycle_running() == 0)
+			return;
+	}
+	log_err("%u request(s) ignore their cancellation and are abandoned",
+	    cycle_running());
+	cycle_on_idle(NULL, NULL);
+	self.phase = STOPPING;
+	lifespan_shutdown(&self.lifespan, on_shut_down, NULL);
+}
+
+static void
+drain(bool now)
+{
+	nsec_t patience = self.conf->timeouts_graceful;
+
+	if (self.phase < SERVING && self.phase != READY) {
+		leave(WORKER_STOPPED);
+		return;
+	}
+	if (self.phase <= SERVING) {
+		self.phase = DRAINING;
+		tell(CHAN_STOPPING, "");
+		if (patience > 0)
+			loop_timer_set(self.loop, &self.patience,
+			    loop_now(self.loop) + patience);
+		front_drain(self.front);
+		check_later(NULL);
+	}
+	if (now && self.phase == DRAINING && !self.cancelled)
+		cancel();
+}
+
+static void
+on_signal(struct loop *loop UNUSED, int signo, void *arg UNUSED)
+{
+	drain(signo == SIGQUIT);
+}
+
+/* ---- what the master says ------------------------------------------------------ */
+
+static void
+take_go(void)
+{
+	if (self.phase != READY)
+		return;
+	self.phase = SERVING;
+	front_go(self.front);
+}
+
+static void
+take_drain(void)
+{
+	drain(false);
+}
+
+static void
+take_stop_now(void)
+{
+	drain(true);
+}
+
+typedef void take_f(void);
+
+static take_f *const takes[CHAN_NTYPE] = {
+	[CHAN_GO]	= take_go,
+	[CHAN_DRAIN]	= take_drain,
+	[CHAN_STOP_NOW]	= take_stop_now,
+};
+
+/* The text names the descriptors, in their order. */
+static void
+take_reopen(struct chan *ch, const char *text)
+{
+	struct str rest = str_of(text);
+	int fd, to;
+	size_t i;
+
+	for (i = 0; rest.n > 0; i++) {
+		to = rest.p[0] == 'e' ? log_fd() : self.birth->access_fd;
+		rest.n = rest.n > 6 ? rest.n - 6 : 0;
+		rest.p += rest.n > 0 ? 6 : 0;
+		if ((fd = chan_take_fd(ch, i)) == -1)
+			return;
+		if (to != -1 && dup3(fd, to, O_CLOEXEC) == -1)
+			log_warn("reopen: %s", strerror(errno));
+		close(fd);
+	}
+}
+
+static void
+on_message(struct chan *ch, enum chan_type type, const char *text,
+    void *arg UNUSED)
+{
+	if (type == CHAN_REOPEN)
+		take_reopen(ch, text);
+	else if (takes[type] != NULL)
+		takes[type]();
+}
+
+/* Nobody would respawn or stop us any more. */
+static void
+on_master_gone(struct chan *ch UNUSED, void *arg UNUSED)
+{
+	log_warn("the master has died: stopping");
+	drain(false);
+}
+
+/* ---- the way in ------------------------------------------------------------------- */
+
+static void
+on_served_out(void *arg UNUSED)
+{
+	log_info("workers.max_requests reached: asking to be replaced");
+	tell(CHAN_RECYCLE, "");
+}
+
+static const struct front_events front_events = {
+	.drained = on_front_drained,
+	.served_out = on_served_out,
+};
+
+static void
+on_started(bool ok, void *arg UNUSED)
+{
+	if (self.phase != STARTING)
+		return;
+	if (!ok) {
+		tell(CHAN_FAILED, "application startup failed");
+		leave(WORKER_UNUSABLE);
+		return;
+	}
+	self.phase = READY;
+	tell(CHAN_READY, "");
+}
+
+static int
+start_loop(void)
+{
+	if ((self.aloop = aloop_new()) == NULL) {
+		error_log(LOG_L_CRITICAL, "cannot make the event loop");
+		return -1;
+	}
+	self.loop = aloop_loop(self.aloop);
+	loop_timer_init(&self.patience, on_patience);
+	loop_work_init(&self.check, LOOP_DEFERRED, on_check);
+	loop_signal(self.loop, SIGTERM, on_signal, NULL);
+	loop_signal(self.loop, SIGQUIT, on_signal, NULL);
+	loop_signal(self.loop, SIGPIPE, LOOP_SIGNAL_IGNORE, NULL);
+	loop_signal(self.loop, SIGHUP, LOOP_SIGNAL_IGNORE, NULL);
+	loop_signal(self.loop, SIGUSR1, LOOP_SIGNAL_IGNORE, NULL);
+	return chan_init(&self.chan, self.loop, self.birth->channel,
+	    on_message, on_master_gone, NULL);
+}
+
+/* asyncio.get_event_loop() while the application is imported. */
+static int
+set_current(void)
+{
+	PyObject *asyncio = PyImport_ImportModule("asyncio"), *r = NULL;
+
+	if (asyncio != NULL)
+		r = PyObject_CallMethod(asyncio, "set_event_loop", "O",
+		    self.aloop);
+	Py_XDECREF(asyncio);
+	Py_XDECREF(r);
+	return r != NULL ? 0 : -1;
+}
+
+static int
+start_application(void)
+{
+	struct buf why = BUF_INIT;
+	int rc = -1;
+
+	if (app_load(&self.app, self.conf, &why) == -1) {
+		tell(CHAN_FAILED, buf_str(&why));
+		goto out;
+	}
+	if (lifespan_start(&self.lifespan, self.aloop, &self.app, self.conf,
+	    on_started, NULL) == -1 || cycle_init(self.aloop) == -1 ||
+	    scope_init(self.conf, &self.app,
+	    lifespan_state(&self.lifespan)) == -1) {
+		error_log(LOG_L_CRITICAL, "cannot start the application");
+		goto out;
+	}
+	cycle_on_idle(check_later, NULL);
+	self.front = front_new(self.loop, self.conf, &cycle_ops,
+	    self.app.callable, &front_events, NULL);
+	if (self.front == NULL || front_listen(self.front,
+	    self.birth->listeners, self.birth->nlisteners) == -1)
+		goto out;
+	front_set_access_fd(self.front, self.birth->access_fd);
+	rc = 0;
+out:
+	buf_fini(&why);
+	return rc;
+}
+
+/* ---- the end ----------------------------------------------------------------------- */
+
+/* What asyncio.run() does at its end. */
+static void
+finish_asyncio(void)
+{
+	static const char code[] =
+	    "import asyncio\n"
+	    "tasks = asyncio.all_tasks(loop)\n"
+	    "for task in tasks:\n"
+	    "    task.cancel()\n"
+	    "if tasks:\n"
+	    "    loop.run_until_complete(asyncio.wait(tasks, timeout=2))\n"
+	    "loop.run_until_complete(loop.shutdown_asyncgens())\n"
+	    "loop.run_until_complete(loop.shutdown_default_executor())\n"
+	    "loop.close()\n";
+	PyObject *globals = PyDict_New(), *r = NULL;
+
+	if (globals != NULL &&
+	    PyDict_SetItemString(globals, "__builtins__",
+	    PyEval_GetBuiltins()) == 0 &&
+	    PyDict_SetItemString(globals, "loop", self.aloop) == 0)
+		r = PyRun_String(code, Py_file_input, globals, globals);
+	if (r == NULL)
+		error_log(LOG_L_WARNING, "while the event loop was closed");
+	Py_XDECREF(r);
+	Py_XDECREF(globals);
+}
+
+/* All must be back where it came from; that is how leaks are found. */
+static void
+report_pools(void)
+{
+	struct cycle_stats stats[CYCLE_NPOOLS];
+	size_t i;
+
+	cycle_stats(stats);
+	for (i = 0; i < CYCLE_NPOOLS; i++)
+		log_write(stats[i].in_use > 0 ? LOG_L_INFO : LOG_L_DEBUG,
+		    "pool %s: %llu in use, %llu at most, %llu of %llu reused",
+		    stats[i].name, (unsigned long long)stats[i].in_use,
+		    (unsigned long long)stats[i].peak,
+		    (unsigned long long)stats[i].hits,
+		    (unsigned long long)(stats[i].hits + stats[i].misses));
+}
+
+static void
+stop_all(void)
+{
+	cycle_on_idle(NULL, NULL);
+	front_free(&self.front);
+	lifespan_fini(&self.lifespan);
+	loop_timer_del(self.loop, &self.patience);
+	loop_work_del(self.loop, &self.check);
+	chan_fini(&self.chan);
+	finish_asyncio();
+	app_free(&self.app);
+	scope_fini();
+	report_pools();
+	cycle_fini();
+	Py_CLEAR(self.aloop);
+	host_stop();
+}
+
+int
+worker_main(struct birth *birth, struct conf *conf)
+{
+	struct buf why = BUF_INIT;
+
+	self.birth = birth;
+	self.conf = conf;
+	self.status = WORKER_UNUSABLE;
+	if (host_start(conf, &why) == -1) {
+		/* the loop that would carry the reason needs the interpreter */
+		log_crit("cannot start Python: %s", buf_str(&why));
+		buf_fini(&why);
+		return WORKER_UNUSABLE;
+	}
+	if (start_loop() == -1 || set_current() == -1)
+		return WORKER_FAILED;
+	if (start_application() == 0 && aloop_run(self.aloop) == -1) {
+		error_log(LOG_L_CRITICAL, "the event loop ended");
+		self.status = WORKER_FAILED;
+	}
+	stop_all();
+	return self.status;
+}
