@@ -621,7 +621,8 @@ conf_from_argv(int argc, char *const argv[], enum conf_action *action,
 	if (loaded == 0)
 		conf = conf_parse_finish(&c.parse);
 done:
-	*usage = c.parse.usage;
+	if ((*usage = c.parse.usage))
+		buf_puts(errors, "Try 'asgid --help' for help.\n");
 	conf_parse_fini(&c.parse);
 	cmdline_fini(&c);
 	return conf;

@@ -358,10 +358,12 @@ load_group(struct load *l, config_setting_t *group, const char *prefix)
 /* ---- text and file --------------------------------------------------- */
 
 /*
- * Before libconfig sees a text, a scan of ours looks for two things it does
- * badly.  An included file that opens but cannot be read (a directory) makes
- * its scanner end the whole process, and a device would be read for ever.
- * An integer of more than 32 bits without an L is silently cut (before 1.7).
+ * Before libconfig sees a text, a scan of ours looks for what it does badly.
+ * An included file that opens but cannot be read (a directory) makes its
+ * scanner end the whole process, and a device would be read for ever.  An
+ * integer of more than 32 bits without an L is silently cut (before 1.7).
+ * A string or comment that is not closed is reported at the end of the file,
+ * or not at all, and leaks.
  */
 struct scan {
 	struct conf_parse	*p;
@@ -379,10 +381,25 @@ scan_error(struct scan *sc, struct str token, const char *why)
 	char where[WHERE_MAX];
 
 	snprintf(where, sizeof(where), "%s:%u", sc->name, sc->line);
-	conf_error(sc->p, where, NULL, STR_FMT ": %s", STR_ARG(token), why);
+	conf_error(sc->p, where, NULL, STR_FMT "%s%s", STR_ARG(token),
+	    token.n > 0 ? ": " : "", why);
 	sc->result = -1;
 }
 
+static const char *
+file_error(int error)
+{
+	switch (error) {
+	case EINVAL:
+		return "not a regular file";
+	case EILSEQ:
+		return "not a text file, it holds a NUL";
+	default:
+		return strerror(error);
+	}
+}
+
+/* NULL with errno, whose text is file_error()'s. */
 static char *
 read_file(const char *path)
 {
@@ -401,8 +418,12 @@ read_file(const char *path)
 		errno = EISDIR;
 	else if (!S_ISREG(st.st_mode))
 		errno = EINVAL;
-	else
-		text = fd_read_all(fd, &len);
+	else if ((text = fd_read_all(fd, &len)) != NULL &&
+	    memchr(text, '\0', len) != NULL) {
+		free(text);
+		text = NULL;
+		errno = EILSEQ;
+	}
 done:
 	saved = errno;
 	fd_close(&fd);
@@ -410,56 +431,77 @@ done:
 	return text;
 }
 
-/* Behind a quote: the end of the string, lines counted. */
+/* Behind the string; lines are counted. */
 static const char *
 skip_string(struct scan *sc, const char *t)
 {
-	for (; *t != '\0' && *t != '"'; t++) {
+	struct scan at = *sc;
+
+	for (t++; *t != '\0' && *t != '"'; t++) {
 		if (*t == '\\' && t[1] != '\0')
 			t++;
 		sc->line += *t == '\n';
 	}
-	return t + (*t != '\0');
+	if (*t == '"')
+		return t + 1;
+	scan_error(&at, STR(""), "a string is not closed");
+	sc->result = -1;
+	return t;
 }
 
 static const char *
 skip_comment(struct scan *sc, const char *t)
 {
+	struct scan at = *sc;
+
 	if (t[0] != '/' || t[1] != '*')
 		return strchrnul(t, '\n');
 	for (t += 2; *t != '\0' && !(t[0] == '*' && t[1] == '/'); t++)
 		sc->line += *t == '\n';
-	return *t != '\0' ? t + 2 : t;
+	if (*t != '\0')
+		return t + 2;
+	scan_error(&at, STR(""), "a comment is not closed");
+	sc->result = -1;
+	return t;
 }
 
-/* Behind "@include": the file is tried.  Missing ones, and a quote that is
- * not closed, are left to libconfig, which reports them with their line. */
+/* The name between the quotes; NULL after an error, else what is behind. */
+static const char *
+include_name(struct scan *sc, const char *t, char path[PATH_MAX])
+{
+	size_t n = 0;
+
+	for (t++; *t != '"'; path[n++] = *t++) {
+		if (*t == '\\' && (t[1] == '\\' || t[1] == '"'))
+			t++;
+		if (*t == '\0' || *t == '\n' || n + 1 == PATH_MAX) {
+			scan_error(sc, STR("@include"),
+			    "the file's name is not closed");
+			return NULL;
+		}
+	}
+	path[n] = '\0';
+	return t + 1;
+}
+
+/* Behind "@include": the file is tried and scanned.  Missing ones are left to
+ * libconfig, which reports them with their line. */
 static const char *
 scan_include(struct scan *sc, const char *t)
 {
 	struct scan inner = { .p = sc->p, .line = 1, .depth = sc->depth + 1 };
-	const char *start;
 	char path[PATH_MAX], *text;
-	size_t n = 0;
+	const char *end;
 
 	t += strspn(t, " \t");
 	if (*t != '"')
 		return t;
-	start = t++;
-	while (*t != '\0' && *t != '"' && *t != '\n' && n + 1 < sizeof(path)) {
-		if (*t == '\\' && (t[1] == '\\' || t[1] == '"'))
-			t++;
-		path[n++] = *t++;
-	}
-	if (*t != '"')
-		return t;
-	path[n] = '\0';
-	t++;
+	if ((end = include_name(sc, t, path)) == NULL)
+		return t + strlen(t);
 	text = read_file(path);
 	if (text == NULL && errno != ENOENT) {
-		scan_error(sc, (struct str){ start, (size_t)(t - start) },
-		    errno == EINVAL ? "not a regular file" :
-		    strerror(errno));
+		scan_error(sc, (struct str){ t, (size_t)(end - t) },
+		    file_error(errno));
 	} else if (text != NULL && sc->depth < INCLUDE_DEPTH) {
 		inner.name = path;
 		scan_text(&inner, text);
@@ -467,7 +509,7 @@ scan_include(struct scan *sc, const char *t)
 			sc->result = -1;
 	}
 	free(text);
-	return t;
+	return end;
 }
 
 static const char *
@@ -506,7 +548,7 @@ scan_text(struct scan *sc, const char *t)
 			continue;
 		}
 		if (*t == '"')
-			t = skip_string(sc, t + 1);
+			t = skip_string(sc, t);
 		else if (*t == '#' || (*t == '/' &&
 		    (t[1] == '/' || t[1] == '*')))
 			t = skip_comment(sc, t);
@@ -561,8 +603,7 @@ conf_load_file(struct conf_parse *p, const char *path)
 	int result;
 
 	if ((text = read_file(path)) == NULL) {
-		conf_error(p, NULL, path, "%s", errno == EINVAL ?
-		    "not a regular file" : strerror(errno));
+		conf_error(p, NULL, path, "%s", file_error(errno));
 		return -1;
 	}
 	result = conf_load_text(p, text, path);

@@ -90,10 +90,14 @@ accept(const char *line)
 static void
 refuse(const char *line, bool at_usage, const char *message)
 {
+	const char *hint = at_usage ? "Try 'asgid --help' for help.\n" : "";
+	size_t n = strlen(message);
 	struct conf *c = run(line);
 
 	ck_assert_msg(c == NULL, "%s: accepted", line);
-	ck_assert_str_eq(buf_str(&errors), message);
+	ck_assert_msg(strncmp(buf_str(&errors), message, n) == 0 &&
+	    strcmp(buf_str(&errors) + n, hint) == 0, "%s: %s", line,
+	    buf_str(&errors));
 	ck_assert_msg(usage == at_usage, "%s: usage %d", line, usage);
 }
 
