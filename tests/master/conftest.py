@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The master under test.  `asgid` starts src/asgid of the build folder
+($ASGID_BUILD) with the fake worker, whose behaviour is a line of words (see
+tests/unit/master/fakeworker.c).  After each test: nothing is left running
+and no sanitizer has spoken."""
+import contextlib
+import os
+import pathlib
+import re
+import resource
+import signal
+import socket
+import subprocess
+import time
+import uuid
+
+import pytest
+
+BUILD = pathlib.Path(os.environ.get("ASGID_BUILD") or os.getcwd())
+ASGID = str(BUILD / "src" / "asgid")
+FAKE = str(BUILD / "tests" / "unit" / "master" / "fakeworker")
+SCALE = float(os.environ.get("ASGID_TEST_SCALE", "1"))
+DEADLINE = 10.0 * SCALE
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def poll(condition, what, deadline=DEADLINE):
+    """Wait until condition() is true; its value."""
+    end = time.monotonic() + deadline
+    while True:
+        value = condition()
+        if value:
+            return value
+        if time.monotonic() > end:
+            raise AssertionError("timed out: %s" %
+                                 (what() if callable(what) else what))
+        time.sleep(0.005)
+
+
+def stat_of(pid):
+    """(state, parent) or None; a zombie is dead."""
+    try:
+        text = pathlib.Path("/proc/%d/stat" % pid).read_text()
+    except OSError:
+        return None
+    state, parent = text.rpartition(")")[2].split()[:2]
+    return None if state in "ZX" else (state, int(parent))
+
+
+def all_pids():
+    return [int(p) for p in os.listdir("/proc") if p.isdigit()]
+
+
+class Asgid:
+    def __init__(self, tmp, args=(), conf=None, fake="", env=(), app="x:y",
+                 **popen):
+        self.tmp = tmp
+        self.id = uuid.uuid4().hex
+        self.errpath = tmp / ("stderr.%s" % self.id)
+        self.outpath = tmp / ("stdout.%s" % self.id)
+        self.words = tmp / ("words.%s" % self.id)
+        self.behave(fake)
+        argv = popen.pop("wrapper", []) + [ASGID]
+        if conf is not None:
+            path = tmp / ("asgid.%s.conf" % self.id)
+            path.write_text('app = "x:y";\n' + conf)
+            argv += ["-c", str(path)]
+        elif app:
+            argv += [app]
+            if not any(a in ("--port", "--uds", "--fd") for a in args):
+                argv += ["--port", "0"]
+        full = dict(os.environ, ASGID_WORKER=FAKE, FAKE="@%s" % self.words,
+                    ASGID_TEST_ID=self.id)
+        for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"):
+            full.pop(name, None)
+        full.update(env)
+        popen.setdefault("stdin", subprocess.DEVNULL)
+        preexec = popen.pop("preexec_fn", None)
+
+        def prepare():
+            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            if preexec:
+                preexec()
+
+        with open(self.errpath, "wb") as err, open(self.outpath, "wb") as out:
+            popen.setdefault("stdout", out)
+            popen.setdefault("stderr", err)
+            self.proc = subprocess.Popen(argv + list(args), env=full,
+                                         preexec_fn=prepare, **popen)
+        self.pid = self.proc.pid
+
+    def behave(self, words):
+        """From now on new workers do this."""
+        new = self.words.with_suffix(".new")
+        new.write_text(words)
+        new.chmod(0o644)
+        new.rename(self.words)
+
+    @property
+    def log(self):
+        return self.errpath.read_text(errors="replace")
+
+    def wait_log(self, pattern, count=1, deadline=DEADLINE):
+        rx = re.compile(pattern, re.M)
+        poll(lambda: len(rx.findall(self.log)) >= count,
+             lambda: "%d x %r in:\n%s" % (count, pattern, self.log), deadline)
+        return rx.search(self.log)
+
+    def serving(self, workers=1):
+        self.wait_log(r"asgid running on .*CTRL\+C")
+        self.wait_log(r"fake: go$", workers)
+        return self
+
+    @property
+    def urls(self):
+        return re.findall(r"running on (.+?)(?: \(Press.*)?$", self.log, re.M)
+
+    @property
+    def port(self):
+        return int(self.urls[0].rpartition(":")[2])
+
+    def workers(self):
+        return [p for p in all_pids()
+                if (stat_of(p) or (0, 0))[1] == self.pid]
+
+    def worker(self):
+        return poll(self.workers, "a worker")[0]
+
+    def ask(self, address=None):
+        """Connect; the number of the worker that answers."""
+        if address is None:
+            address = ("127.0.0.1", self.port)
+        family = socket.AF_UNIX if isinstance(address, str) else (
+            socket.AF_INET6 if ":" in address[0] else socket.AF_INET)
+        with socket.socket(family, socket.SOCK_STREAM) as s:
+            s.settimeout(DEADLINE)
+            s.connect(address)
+            return int(s.makefile().readline())
+
+    def signal(self, signo=signal.SIGTERM):
+        self.proc.send_signal(signo)
+
+    def wait(self, deadline=DEADLINE):
+        try:
+            return self.proc.wait(deadline)
+        except subprocess.TimeoutExpired:
+            raise AssertionError("still running:\n" + self.log) from None
+
+    def stop(self):
+        self.signal()
+        status = self.wait()
+        assert status == 0, self.log
+
+    def descendants(self):
+        mark = b"ASGID_TEST_ID=" + self.id.encode()
+        found = []
+        for pid in all_pids():
+            with contextlib.suppress(OSError):
+                environ = pathlib.Path("/proc/%d/environ" % pid).read_bytes()
+                if mark in environ and stat_of(pid):
+                    found.append(pid)
+        return found
+
+    def finish(self):
+        """End whatever the test left, which had to be nothing."""
+        left = [] if self.proc.poll() is None else self.descendants()
+        for pid in self.descendants():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self.proc.wait()
+        assert not left, "left running: %r\n%s" % (left, self.log)
+        assert not re.search("Sanitizer|runtime error:", self.log), self.log
+
+
+@pytest.fixture
+def tmp(tmp_path):
+    """A folder that another user can reach."""
+    for folder in (tmp_path, *tmp_path.parents):
+        folder.chmod(0o755)
+        if folder.name.startswith("pytest-of-"):
+            break
+    return tmp_path
+
+
+@pytest.fixture
+def asgid(tmp):
+    started = []
+
+    def start(*args, **kw):
+        started.append(Asgid(tmp, args, **kw))
+        return started[-1]
+
+    yield start
+    for a in started:
+        a.finish()

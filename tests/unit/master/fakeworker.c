@@ -4,16 +4,16 @@
  * as $FAKE says, so that the master can be tested against every kind of
  * worker.  It writes what it sees to its own log, one line each:
  *
- *	fake: born id=1 generation=1 listeners=1
+ *	fake: born id=1 generation=1 ...
  *	fake: drain
  *
- * Words of $FAKE, any number:
+ * Words of $FAKE, or of the file that it names as @PATH, any number:
+ *	report		logs all that it was born with
  *	fail=N		says that it cannot start, exits with N
  *	exit=N		exits with N before it is ready
  *	crash		aborts before it is ready
  *	hang		never gets ready
- *	once=PATH	the words before this one count only if PATH can be
- *			made by this worker (the first one to try)
+ *	only=N		the other words are for the worker with number N
  *	slow=MS		gets ready after so long
  *	die=MS		aborts so long after it was told to go
  *	recycle=MS	asks to be replaced so long after it was told to go
@@ -24,22 +24,21 @@
  *	mute		closes its channel when it is told to go
  */
 #include <sys/prctl.h>
-#include <sys/stat.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
 
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <signal.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "base/sock.h"
 #include "conf/conf.h"
 #include "loop/loop.h"
 #include "proc/birth.h"
@@ -75,26 +74,21 @@ word(const char *name)
 	return NULL;
 }
 
-/* $FAKE, cut off at "once" if somebody was faster. */
 static void
 read_words(void)
 {
-	const char *env = getenv("FAKE"), *path;
-	char *once;
+	const char *env = getenv("FAKE");
+	size_t len;
 	int fd;
 
-	fake.words = strdup(env != NULL ? env : "");
-	if (fake.words == NULL)
-		abort();
-	if ((once = strstr(fake.words, "once=")) == NULL)
-		return;
-	path = once + strlen("once=");
-	if ((fd = open(path, O_CREAT | O_EXCL | O_WRONLY, 0600)) == -1)
-		fake.words[0] = '\0';
-	else {
+	if (env == NULL || *env != '@') {
+		fake.words = strdup(env != NULL ? env : "");
+	} else if ((fd = open(env + 1, O_RDONLY | O_CLOEXEC)) != -1) {
+		fake.words = fd_read_all(fd, &len);
 		close(fd);
-		*once = '\0';
 	}
+	if (fake.words == NULL)
+		fatal(1, "fake: %s: %s", env, strerror(errno));
 }
 
 static void
@@ -293,6 +287,7 @@ report(void)
 	const struct birth *b = &fake.birth;
 	const char *env[] = { "HOME", "USER", "LISTEN_FDS", "NOTIFY_SOCKET",
 	    "ASGID_BIRTH" };
+	struct rlimit nofile;
 	int death = 0;
 	size_t i;
 
@@ -306,6 +301,8 @@ report(void)
 			log_info("fake: env %s=%s", env[i], getenv(env[i]));
 	(void)prctl(PR_GET_PDEATHSIG, &death);
 	log_info("fake: pdeathsig %d", death);
+	if (getrlimit(RLIMIT_NOFILE, &nofile) == 0)
+		log_info("fake: nofile %ju", (uintmax_t)nofile.rlim_cur);
 	report_status();
 	report_fds();
 }
@@ -333,11 +330,13 @@ main(int argc, char *argv[])
 		puts("fakeworker 1");
 		return 0;
 	}
-	read_words();
 	if (birth_import(&fake.birth, &fake.conf) == -1)
 		return 1;
 	log_adopt(fake.birth.error_fd, fake.conf->log_error,
 	    (enum log_level)fake.conf->log_level, "asgid-worker");
+	read_words();
+	if (word("only") != NULL && atoi(word("only")) != (int)fake.birth.id)
+		fake.words[0] = '\0';
 	if (word("report") != NULL)
 		report();
 	if ((fake.loop = loop_new()) == NULL ||
