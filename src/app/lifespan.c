@@ -290,19 +290,32 @@ look_at_task(struct lifespan *ls)
 
 	if (ls->task == NULL || !future_done(ls->task))
 		return;
-	exc = PyObject_CallMethodNoArgs(ls->task, names.exception);
-	if (exc == NULL)		/* it raises CancelledError */
+	/* the result is an exception that guard() caught, or None */
+	exc = PyObject_CallMethodNoArgs(ls->task, names.result);
+	if (exc == NULL)
 		exc = error_take();
 	else if (exc == Py_None)
 		py_drop(&exc);
 	on_end(ls, exc);
 }
 
-/* New reference: callable(scope, receive, send). */
+/*
+ * What the task runs.  A Task throws SystemExit and KeyboardInterrupt into
+ * the face of whoever runs the loop; here they are failures like any other.
+ * What the application returns is of no interest.
+ */
+static const char guard_text[] =
+    "async def guard(application, scope, receive, send):\n"
+    "    try:\n"
+    "        await application(scope, receive, send)\n"
+    "    except (SystemExit, KeyboardInterrupt) as exc:\n"
+    "        return exc\n";
+
+/* New reference. */
 static PyObject *
 make_coroutine(struct lifespan *ls)
 {
-	PyObject *scope, *receive, *send, *coro = NULL;
+	PyObject *guard, *scope, *receive, *send, *coro = NULL;
 
 	scope = Py_BuildValue("{O:O, O:{O:s, O:O}, O:O}",
 	    names.type, names.lifespan,
@@ -311,9 +324,11 @@ make_coroutine(struct lifespan *ls)
 	    names.state, ls->state);
 	receive = PyCFunction_New(&receive_def, ls->port);
 	send = PyCFunction_New(&send_def, ls->port);
-	if (scope != NULL && receive != NULL && send != NULL)
-		coro = PyObject_CallFunctionObjArgs(ls->callable, scope,
-		    receive, send, NULL);
+	guard = app_define(guard_text, "guard");
+	if (scope != NULL && receive != NULL && send != NULL && guard != NULL)
+		coro = PyObject_CallFunctionObjArgs(guard, ls->callable,
+		    scope, receive, send, NULL);
+	Py_XDECREF(guard);
 	Py_XDECREF(scope);
 	Py_XDECREF(receive);
 	Py_XDECREF(send);

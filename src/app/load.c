@@ -176,10 +176,12 @@ is_async_callable(PyObject *obj)
 	return yes;
 }
 
-/* Could obj be called with n positional arguments? Yes when unknown. */
+/* Could obj be called with n positional arguments? Yes when unknown. What is
+ * pending stays so. */
 static bool
 takes_arguments(PyObject *obj, Py_ssize_t n)
 {
+	PyObject *pending = error_take();
 	PyObject *signature = ask("inspect", "signature", obj);
 	PyObject *bind = NULL, *args = NULL, *bound = NULL;
 	bool yes = true;
@@ -200,6 +202,7 @@ takes_arguments(PyObject *obj, Py_ssize_t n)
 	Py_XDECREF(args);
 	Py_XDECREF(bound);
 	PyErr_Clear();
+	error_restore(pending);
 	return yes;
 }
 
@@ -321,25 +324,36 @@ static PyMethodDef asgi2_def = {
 	"A double callable, called as a single one.",
 };
 
+PyObject *
+app_define(const char *code, const char *name)
+{
+	PyObject *globals = PyDict_New(), *compiled, *done = NULL;
+	PyObject *function = NULL;
+
+	compiled = Py_CompileString(code, "<asgid>", Py_file_input);
+	if (globals != NULL && compiled != NULL)
+		done = PyEval_EvalCode(compiled, globals, globals);
+	if (done != NULL)
+		function = py_ref(PyDict_GetItemString(globals, name));
+	Py_XDECREF(done);
+	Py_XDECREF(compiled);
+	Py_XDECREF(globals);
+	return function;
+}
+
 /* New reference, or NULL with an exception. */
 static PyObject *
 wrap(PyMethodDef *def, PyObject *obj)
 {
-	PyObject *globals = PyDict_New(), *done = NULL, *self = NULL;
-	PyObject *wrapped = NULL, *helper = NULL;
+	PyObject *helper, *self = NULL, *wrapped = NULL;
 
-	if (globals != NULL)
-		done = PyRun_String(helper_text, Py_file_input, globals,
-		    globals);
-	if (done != NULL)	/* borrowed */
-		helper = PyDict_GetItemString(globals, "await_application");
+	helper = app_define(helper_text, "await_application");
 	if (helper != NULL)
 		self = PyTuple_Pack(2, obj, helper);
 	if (self != NULL)
 		wrapped = PyCFunction_New(def, self);
+	Py_XDECREF(helper);
 	Py_XDECREF(self);
-	Py_XDECREF(done);
-	Py_XDECREF(globals);
 	return wrapped;
 }
 

@@ -29,4 +29,8 @@ struct app {
 int	 app_load(struct app *, const struct conf *, struct buf *reason);
 void	 app_free(struct app *);
 
+/* The function `name` that this Python code defines: for the few lines that
+ * Python says better than C. New reference, or NULL with an exception. */
+PyObject *app_define(const char *code, const char *name);
+
 #endif

@@ -23,8 +23,8 @@ error_take(void)
 	if (type == NULL)
 		return NULL;
 	PyErr_NormalizeException(&type, &value, &tb);
-	if (tb != NULL)
-		PyException_SetTraceback(value, tb);
+	/* the import system takes its own frames off tb, to the last */
+	PyException_SetTraceback(value, tb != NULL ? tb : Py_None);
 	Py_XDECREF(type);
 	Py_XDECREF(tb);
 	return value;
