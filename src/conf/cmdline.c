@@ -509,12 +509,27 @@ apply_listeners(struct cmdline *c)
 		conf->listen[i].backlog = (int)backlog;
 }
 
-/* uvicorn takes 0 workers for one, also from the environment */
+/* What uvicorn takes for something else than the option's key does: no
+ * workers are one, and no time for idle connections is none, not no limit. */
+static const struct {
+	const char	*name, *value, *meaning;
+} special_values[] = {
+	{ "$WEB_CONCURRENCY", "0", "1" },
+	{ "--workers", "0", "1" },
+	{ "--timeout-keep-alive", "0", "1ns" },
+};
+
 static void
-set_workers(struct cmdline *c, const char *value, const char *where)
+set(struct cmdline *c, const struct conf_option *o, const char *value,
+    const char *where)
 {
-	conf_set_text(&c->parse, &conf_options[OPT_workers_count],
-	    strcmp(value, "0") == 0 ? "1" : value, where);
+	size_t i;
+
+	for (i = 0; i < countof(special_values); i++)
+		if (strcmp(where, special_values[i].name) == 0 &&
+		    strcmp(value, special_values[i].value) == 0)
+			value = special_values[i].meaning;
+	(void)conf_set_text(&c->parse, o, value, where);
 }
 
 static void
@@ -528,7 +543,7 @@ apply_environment(struct cmdline *c)
 	for (i = 0; i < c->nset; i++)
 		if (c->set[i].option == &conf_options[OPT_workers_count])
 			return;
-	set_workers(c, value, "$WEB_CONCURRENCY");
+	set(c, &conf_options[OPT_workers_count], value, "$WEB_CONCURRENCY");
 }
 
 static void
@@ -558,12 +573,8 @@ apply(struct cmdline *c)
 	const struct assignment *a;
 
 	apply_environment(c);
-	for (a = c->set; a < c->set + c->nset; a++) {
-		if (strcmp(a->where, "--workers") == 0)
-			set_workers(c, a->value, a->where);
-		else
-			conf_set_text(p, a->option, a->value, a->where);
-	}
+	for (a = c->set; a < c->set + c->nset; a++)
+		set(c, a->option, a->value, a->where);
 	apply_switches(c);
 	apply_listeners(c);
 	if (c->app != NULL)

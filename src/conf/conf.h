@@ -72,7 +72,8 @@ enum conf_action {
  * across options.  On failure NULL is returned and every problem stands in
  * `errors`, one line each ("/etc/asgid.conf:12: timeouts.haeder: unknown
  * option, did you mean timeouts.header?"); *usage tells that the command line
- * was at fault (exit status 2 instead of 6).
+ * was at fault (exit status 2 instead of 6); a last line then points to
+ * --help.
  */
 struct conf *conf_from_argv(int argc, char *const argv[],
 	    enum conf_action *, struct buf *errors, bool *usage);

@@ -305,6 +305,18 @@ START_TEST(key_value)
 }
 END_TEST
 
+START_TEST(no_idle_time_is_not_no_limit)
+{
+	struct conf *c = accept("a:b --timeout-keep-alive 0");
+
+	ck_assert_int_eq(c->timeouts_keep_alive, 1);
+	conf_free(&c);
+	c = accept("a:b -o timeouts.keep_alive=0");
+	ck_assert_int_eq(c->timeouts_keep_alive, 0);
+	conf_free(&c);
+}
+END_TEST
+
 START_TEST(actions)
 {
 	static const struct {
@@ -541,6 +553,7 @@ conf_suite(void)
 	tcase_add_test(t, command_line_wins_over_file);
 	tcase_add_test(t, switches_keep_what_is_set);
 	tcase_add_test(t, key_value);
+	tcase_add_test(t, no_idle_time_is_not_no_limit);
 	tcase_add_test(t, actions);
 	tcase_add_loop_test(t, usage_errors, 0, (int)countof(mistakes));
 	tcase_add_test(t, file_errors_are_no_usage_errors);
