@@ -30,7 +30,7 @@ static struct {
 } self = { .pool = { .name = "cycles" },
     .running = LIST_INIT(self.running) };
 
-/* ---- making and dropping --------------------------------------------------- */
+/* ---- making and dropping ------------------------------------------------ */
 
 static struct cycle *
 cycle_new(struct http_req *req)
@@ -92,7 +92,7 @@ set_remove(struct cycle *c)
 		self.on_idle(self.on_idle_arg);
 }
 
-/* ---- how the application ends ----------------------------------------------- */
+/* ---- how the application ends ------------------------------------------- */
 
 static void
 describe(const struct cycle *c, char text[HTTP_DESCRIBE_MAX])
@@ -211,7 +211,7 @@ returned(struct cycle *c, PyObject *value)
 	set_remove(c);
 }
 
-/* ---- the coroutine that the Task drives ----------------------------------------- */
+/* ---- the coroutine that the Task drives --------------------------------- */
 
 static PySendResult
 cycle_send(struct cycle *c, PyObject *arg, PyObject **result)
@@ -341,7 +341,7 @@ static PyType_Spec cycle_spec = { "asgid.Cycle", sizeof(struct cycle), 0,
 	Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION |
 	Py_TPFLAGS_IMMUTABLETYPE, cycle_slots };
 
-/* ---- running the application ------------------------------------------------------- */
+/* ---- running the application -------------------------------------------- */
 
 /* New reference to the application's coroutine. */
 static PyObject *
@@ -399,7 +399,7 @@ on_request(struct http_req *req, void *callable)
 		PyErr_Clear();
 }
 
-/* ---- http_ops ------------------------------------------------------------------------- */
+/* ---- http_ops ----------------------------------------------------------- */
 
 static void
 on_body(struct http_req *req)
@@ -447,7 +447,7 @@ const struct http_ops cycle_ops = {
 	.closed = scope_forget,
 };
 
-/* ---- all of them ------------------------------------------------------------------------ */
+/* ---- all of them -------------------------------------------------------- */
 
 unsigned
 cycle_running(void)

@@ -87,7 +87,7 @@ void	 cycle_on_idle(void (*cb)(void *), void *arg);
 /* Cancel them all. */
 void	 cycle_cancel_all(void);
 
-/* ---- between the files of the cycle --------------------------------------- */
+/* ---- between the files of the cycle ------------------------------------- */
 
 /* port.c */
 int	 port_init(PyObject *aloop);

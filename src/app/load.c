@@ -41,7 +41,7 @@ fail(struct buf *reason, const char *name)
 	return -1;
 }
 
-/* ---- import ----------------------------------------------------------- */
+/* ---- import ------------------------------------------------------------- */
 
 /*
  * Is the pending ModuleNotFoundError about the module itself or a package it
@@ -129,7 +129,7 @@ import_object(const char *name, struct buf *reason)
 	return obj;
 }
 
-/* ---- questions -------------------------------------------------------- */
+/* ---- questions ---------------------------------------------------------- */
 
 /* Calls module.function(obj); new reference or NULL with an exception. */
 static PyObject *
@@ -206,7 +206,7 @@ takes_arguments(PyObject *obj, Py_ssize_t n)
 	return yes;
 }
 
-/* ---- factories -------------------------------------------------------- */
+/* ---- factories ---------------------------------------------------------- */
 
 /* Replace *obj by what calling it returns. */
 static int
@@ -265,7 +265,7 @@ try_factory(PyObject **obj, const char *name, struct buf *reason)
 	return 0;
 }
 
-/* ---- interface -------------------------------------------------------- */
+/* ---- interface ---------------------------------------------------------- */
 
 /*
  * The helper that makes a coroutine of any awaitable, so that a Task can be

@@ -40,7 +40,7 @@ message_fini(void)
 	Py_CLEAR(self.disconnected);
 }
 
-/* ---- to the application ----------------------------------------------------- */
+/* ---- to the application ------------------------------------------------- */
 
 static PyObject *
 disconnect_message(void)
@@ -109,7 +109,7 @@ message_receive(struct cycle *c)
 	return NULL;
 }
 
-/* ---- from the application: helpers --------------------------------------------- */
+/* ---- from the application: helpers -------------------------------------- */
 
 /* Borrowed-like new reference to message[key], NULL without an exception if
  * it is missing, with one if the message cannot be asked. */
@@ -146,7 +146,7 @@ expected(const char *type, PyObject *got)
 	return -1;
 }
 
-/* ---- http.response.start ----------------------------------------------------------- */
+/* ---- http.response.start ------------------------------------------------ */
 
 static int
 bad_header(enum http_head_error error, PyObject *name)
@@ -269,7 +269,7 @@ take_start(struct cycle *c, PyObject *message)
 	return 0;
 }
 
-/* ---- http.response.body -------------------------------------------------------------- */
+/* ---- http.response.body ------------------------------------------------- */
 
 static void
 release_object(void *o)
@@ -405,7 +405,7 @@ take_body(struct cycle *c, PyObject *message)
 	return -1;
 }
 
-/* ---- send() -------------------------------------------------------------------------------- */
+/* ---- send() ------------------------------------------------------------- */
 
 int
 message_send(struct cycle *c, PyObject *message)

@@ -32,7 +32,7 @@ static struct {
 	struct pool	 ports, waits;
 } self = { .ports = { .name = "ports" }, .waits = { .name = "waits" } };
 
-/* ---- a future to wait for --------------------------------------------------------- */
+/* ---- a future to wait for ----------------------------------------------- */
 
 static PyObject *
 future_new(void)
@@ -70,7 +70,7 @@ port_wake(struct cycle *c, bool receives)
 	}
 }
 
-/* ---- waiting ------------------------------------------------------------------------- */
+/* ---- waiting ------------------------------------------------------------ */
 
 static struct wait *
 wait_new(struct cycle *c, bool receives)
@@ -241,7 +241,7 @@ static PyType_Spec wait_spec = { "asgid.Wait", sizeof(struct wait), 0,
 	Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION |
 	Py_TPFLAGS_IMMUTABLETYPE, wait_slots };
 
-/* ---- done already ----------------------------------------------------------------------- */
+/* ---- done already ------------------------------------------------------- */
 
 static PySendResult
 done_send(PyObject *o UNUSED, PyObject *arg UNUSED, PyObject **result)
@@ -296,7 +296,7 @@ static PyType_Spec done_spec = { "asgid.Sent", sizeof(PyObject), 0,
 	Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION |
 	Py_TPFLAGS_IMMUTABLETYPE, done_slots };
 
-/* ---- the callables ------------------------------------------------------------------------ */
+/* ---- the callables ------------------------------------------------------ */
 
 static PyObject *
 call_receive(PyObject *o, PyObject *const *args UNUSED, size_t nargsf,
@@ -379,7 +379,7 @@ static PyType_Spec port_spec = { "asgid.Port", sizeof(struct port), 0,
 	Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
 	port_slots };
 
-/* ---- life ------------------------------------------------------------------------------------ */
+/* ---- life --------------------------------------------------------------- */
 
 int
 port_init(PyObject *aloop)

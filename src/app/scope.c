@@ -126,7 +126,7 @@ raw_path_of(struct str raw)
 	return b;
 }
 
-/* ---- header fields --------------------------------------------------------- */
+/* ---- header fields ------------------------------------------------------ */
 
 /* FNV-1a, seeded by nothing: a collision costs a miss, not a chain. */
 static uint32_t
@@ -232,7 +232,7 @@ headers_of(const struct http_req *req)
 	return list;
 }
 
-/* ---- the two ends, kept with the connection ---------------------------------- */
+/* ---- the two ends, kept with the connection ----------------------------- */
 
 static PyObject *
 host_port(const struct sock_addr *a)
@@ -273,7 +273,7 @@ scope_forget(struct http_ends *ends)
 	Py_CLEAR(ends->user);
 }
 
-/* ---- the dict ------------------------------------------------------------------ */
+/* ---- the dict ----------------------------------------------------------- */
 
 static PyObject *
 state_copy(void)

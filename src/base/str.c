@@ -51,7 +51,8 @@ str_next_element(struct str *rest, struct str *element)
 	while (rest->n > 0) {
 		comma = memchr(rest->p, ',', rest->n);
 		element->p = rest->p;
-		element->n = comma != NULL ? (size_t)(comma - rest->p) : rest->n;
+		element->n = comma == NULL ? rest->n :
+		    (size_t)(comma - rest->p);
 		rest->p += element->n + (comma != NULL);
 		rest->n -= element->n + (comma != NULL);
 		*element = str_trim(*element);

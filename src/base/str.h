@@ -51,7 +51,7 @@ bool	 str_has_token(struct str list, struct str token);
 /* All of the text or nothing: 0, or -1. */
 int	 str_to_uint(struct str, uint64_t *);		/* decimal digits */
 int	 str_to_size(const char *, uint64_t *);		/* 512, 16K, 1M, 2G */
-int	 str_to_duration(const char *, nsec_t *);	/* 250ms 10s 5m 1h; 10 */
+int	 str_to_duration(const char *, nsec_t *);	/* 250ms 10s 5m */
 /* Shortest text that str_to_* reads back to the same value. */
 void	 str_from_size(uint64_t, char buf[32]);
 void	 str_from_duration(nsec_t, char buf[32]);

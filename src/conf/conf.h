@@ -34,7 +34,7 @@ struct conf_listen {
 	char		*owner, *group;	/* UNIX, "" keeps the process's */
 	int		 fd;		/* inherited descriptor */
 	int		 backlog;
-	char		*source;	/* "asgid.conf:12" or "--port", for errors */
+	char		*source;	/* "asgid.conf:12", for errors */
 };
 
 /* C types of the option types used in options.def. */

@@ -12,7 +12,7 @@ const struct refusal_info refusals[REFUSAL_COUNT] = {
 #undef REFUSAL
 };
 
-/* ---- request line ------------------------------------------------------ */
+/* ---- request line ------------------------------------------------------- */
 
 static bool
 starts_with_i(struct str s, const char *prefix)

@@ -74,7 +74,7 @@ conn_wake_writer(struct conn *c)
 	}
 }
 
-/* ---- deadlines: one lazy timer a connection ------------------------------ */
+/* ---- deadlines: one lazy timer a connection ----------------------------- */
 
 void
 conn_deadline(struct conn *c, enum deadline kind, nsec_t timeout)
@@ -187,7 +187,7 @@ on_timer(struct loop *loop, struct loop_timer *t)
 		expiries[c->deadline](c);
 }
 
-/* ---- hang-ups -------------------------------------------------------------- */
+/* ---- hang-ups ----------------------------------------------------------- */
 
 static void
 tell_gone(struct conn *c)
@@ -218,7 +218,7 @@ on_io(struct loop *loop UNUSED, struct loop_io *io, unsigned revents)
 		conn_resume(c);
 }
 
-/* ---- start and end ---------------------------------------------------------- */
+/* ---- start and end ------------------------------------------------------ */
 
 static void
 on_dispatch(struct loop *loop UNUSED, struct loop_work *w);
@@ -342,7 +342,7 @@ conn_on_completed(void *cls UNUSED, struct MHD_Connection *mhd UNUSED,
 	    code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }
 
-/* ---- the head ------------------------------------------------------------------ */
+/* ---- the head ----------------------------------------------------------- */
 
 /*
  * Before anything is parsed. A NUL behind '?' keeps the library from parsing
@@ -506,7 +506,7 @@ on_head(struct conn *c, const char *method, const char *version)
 	return MHD_YES;
 }
 
-/* ---- the body -------------------------------------------------------------------- */
+/* ---- the body ----------------------------------------------------------- */
 
 static void
 dispatch(struct conn *c)

@@ -18,7 +18,7 @@ struct front_stats {
 
 struct front_events {
 	void	(*drained)(void *arg);		/* no connection is left */
-	void	(*served_out)(void *arg);	/* workers.max_requests reached */
+	void	(*served_out)(void *arg);	/* max_requests reached */
 };
 
 /* conf and ops outlive the front; listeners are inherited descriptors, the

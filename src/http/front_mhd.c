@@ -25,7 +25,7 @@
 #define RUN_BUDGET	8
 #define ACCEPT_RETRY	(100 * NSEC_PER_MSEC)
 
-/* ---- running the library ----------------------------------------------------- */
+/* ---- running the library ------------------------------------------------ */
 
 void
 front_need_run(struct front *f)
@@ -117,7 +117,7 @@ start_library(struct front *f)
 	    MHD_OPTION_END);
 }
 
-/* ---- accepting ------------------------------------------------------------------ */
+/* ---- accepting ---------------------------------------------------------- */
 
 static void
 watch_listeners(struct front *f)
@@ -273,7 +273,7 @@ front_go(struct front *f)
 	watch_listeners(f);
 }
 
-/* ---- draining ------------------------------------------------------------------- */
+/* ---- draining ----------------------------------------------------------- */
 
 static void
 check_drained(struct front *f)
@@ -342,7 +342,7 @@ front_abort(struct front *f)
 	front_need_run(f);
 }
 
-/* ---- life ---------------------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 static uint64_t
 with_jitter(const struct conf *conf)

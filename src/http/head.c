@@ -79,7 +79,7 @@ http_head_copy(struct http_head *to, const struct http_head *from)
 	buf_put(&to->text, from->text.data, from->text.len);
 }
 
-/* ---- fields the server has a say in ---------------------------------- */
+/* ---- fields the server has a say in ------------------------------------- */
 
 typedef enum http_head_error special_f(struct http_head *, struct str value,
     bool *drop);
@@ -192,7 +192,7 @@ http_head_next(const struct http_head *h, size_t *pos, const char **name,
 	return true;
 }
 
-/* ---- reason phrases (IANA registry) ----------------------------------- */
+/* ---- reason phrases (IANA registry) ------------------------------------- */
 
 static const char *const reasons[600] = {
 	[100] = "Continue", [101] = "Switching Protocols",

@@ -18,7 +18,7 @@ struct http_head {
 	unsigned	 status;
 	struct buf	 text;		/* name NUL value NUL ... */
 	size_t		 nfields;
-	int64_t		 length;	/* Content-Length, or HTTP_LENGTH_NONE */
+	int64_t		 length;	/* or HTTP_LENGTH_NONE */
 	bool		 close;		/* Connection holds "close" */
 	bool		 has_date, has_server;
 };

@@ -22,7 +22,7 @@
 struct http_ends {
 	struct sock_addr	 peer;
 	const struct sock_addr	*local;	/* as accepted */
-	void			*user;	/* the application layer's, see closed() */
+	void			*user;	/* application's: closed() */
 };
 
 struct http_field {

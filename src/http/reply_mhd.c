@@ -133,7 +133,7 @@ reply_whole(struct conn *c, const struct http_head *head, struct http_data d)
 	return add_fields(c, r, head);
 }
 
-/* ---- streaming: the library asks, we copy ------------------------------ */
+/* ---- streaming: the library asks, we copy ------------------------------- */
 
 static ssize_t
 read_stream(void *cls, uint64_t pos UNUSED, char *to, size_t max)

@@ -19,7 +19,7 @@ struct birth {
 	unsigned	 id;		/* 1.. : the worker's number */
 	unsigned	 generation;	/* 1.. : grows with each reload */
 	int		 channel;	/* socketpair to the master */
-	int		 conf_fd;	/* memfd with the configuration's text */
+	int		 conf_fd;	/* memfd: the configuration */
 	int		 error_fd;	/* error log, -1: by its name */
 	int		 access_fd;	/* access log, -1: off */
 	int		 listeners[BIRTH_LISTENERS_MAX];

@@ -36,7 +36,8 @@ pool_get(struct pool *p, PyTypeObject *type, bool *fresh)
 		_Py_NewReference(o);
 	} else {
 		p->misses++;
-		if ((o = PyObject_Calloc(1, (size_t)type->tp_basicsize)) == NULL)
+		o = PyObject_Calloc(1, (size_t)type->tp_basicsize);
+		if (o == NULL)
 			return PyErr_NoMemory();
 		PyObject_Init(o, type);
 	}

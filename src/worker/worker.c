@@ -63,7 +63,7 @@ tell(enum chan_type type, const char *text)
 		log_warn("master: %s", strerror(errno));
 }
 
-/* ---- the way out ----------------------------------------------------------- */
+/* ---- the way out -------------------------------------------------------- */
 
 static void
 leave(int status)
@@ -166,7 +166,7 @@ on_signal(struct loop *loop UNUSED, int signo, void *arg UNUSED)
 	drain(signo == SIGQUIT);
 }
 
-/* ---- what the master says ------------------------------------------------------ */
+/* ---- what the master says ----------------------------------------------- */
 
 static void
 take_go(void)
@@ -235,7 +235,7 @@ on_master_gone(struct chan *ch UNUSED, void *arg UNUSED)
 	drain(false);
 }
 
-/* ---- the way in ------------------------------------------------------------------- */
+/* ---- the way in --------------------------------------------------------- */
 
 static void
 on_served_out(void *arg UNUSED)
@@ -326,7 +326,7 @@ out:
 	return rc;
 }
 
-/* ---- the end ----------------------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------ */
 
 /* What asyncio.run() does at its end. */
 static void

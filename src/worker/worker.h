@@ -12,7 +12,7 @@
 enum worker_exit {
 	WORKER_STOPPED	= 0,
 	WORKER_FAILED	= 1,	/* at run time */
-	WORKER_UNUSABLE	= 3,	/* the application cannot be loaded or started */
+	WORKER_UNUSABLE	= 3,	/* the application does not load or start */
 };
 
 /* From birth to the process's end: the exit status. */
