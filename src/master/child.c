@@ -14,8 +14,11 @@
 #include "base/log.h"
 #include "base/str.h"
 
-/* What the master grants beyond the worker's own deadlines. */
-#define SLACK		(2 * NSEC_PER_SEC)
+/* Beyond timeouts.graceful for a worker that never says that it drains. */
+#define STUCK_SLACK	(2 * NSEC_PER_SEC)
+/* Beyond its own deadlines for one that does: it has to cancel what runs,
+ * and to take Python down. */
+#define DRAIN_SLACK	(5 * NSEC_PER_SEC)
 #define STOP_NOW_LIMIT	(2 * NSEC_PER_SEC)
 /* From "stopped", or a closed channel, to the end of the process. */
 #define EXIT_LIMIT	(5 * NSEC_PER_SEC)
@@ -32,7 +35,7 @@ const char *const child_state_names[] = {
 	[CHILD_NSTATE]		= NULL,
 };
 
-/* ---- state and deadline ---------------------------------------------- */
+/* ---- state and deadline ------------------------------------------------- */
 
 static void
 set_state(struct child *c, enum child_state state)
@@ -95,11 +98,11 @@ set_drain_deadline(struct child *c, bool takes_part)
 	if (graceful == 0 || (takes_part && shutdown == 0))
 		loop_timer_del(c->loop, &c->deadline);
 	else
-		set_deadline(c, graceful + SLACK +
-		    (takes_part ? shutdown : 0));
+		set_deadline(c, graceful + (takes_part ?
+		    shutdown + DRAIN_SLACK : STUCK_SLACK));
 }
 
-/* ---- what the worker says -------------------------------------------- */
+/* ---- what the worker says ----------------------------------------------- */
 
 static void
 on_ready(struct child *c, const char *text UNUSED)
@@ -178,7 +181,7 @@ on_eof(struct chan *chan, void *arg)
 		set_deadline(c, EXIT_LIMIT);
 }
 
-/* ---- the end --------------------------------------------------------- */
+/* ---- the end ------------------------------------------------------------ */
 
 static void
 describe(const siginfo_t *info, char *to, size_t size)
@@ -235,7 +238,7 @@ on_exit_event(struct loop *loop UNUSED, struct loop_io *io,
 	c->ops->on_dead(c);
 }
 
-/* ---- life ------------------------------------------------------------ */
+/* ---- life --------------------------------------------------------------- */
 
 struct child *
 child_new(struct loop *loop, const struct spawn *spawn, unsigned id,

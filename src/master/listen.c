@@ -21,7 +21,7 @@
 #define ACTIVATED_FIRST	3	/* SD_LISTEN_FDS_START */
 #define PORT_TRIES	16
 
-/* ---- the set --------------------------------------------------------- */
+/* ---- the set ------------------------------------------------------------ */
 
 /* Takes over fd, also when it fails: then errno is 0, for it has logged. */
 static struct listener *
@@ -74,7 +74,7 @@ listeners_close(struct listeners *ls)
 	ls->at = NULL;
 }
 
-/* ---- TCP ------------------------------------------------------------- */
+/* ---- TCP ---------------------------------------------------------------- */
 
 static int
 tcp_listen(const struct sock_addr *a, int backlog)
@@ -183,7 +183,7 @@ open_tcp(struct listeners *ls, const struct conf_listen *cl)
 	return rv;
 }
 
-/* ---- UNIX ------------------------------------------------------------ */
+/* ---- UNIX --------------------------------------------------------------- */
 
 static int
 open_unix(struct listeners *ls, const struct conf_listen *cl)
@@ -203,7 +203,7 @@ open_unix(struct listeners *ls, const struct conf_listen *cl)
 	return 0;
 }
 
-/* ---- inherited ------------------------------------------------------- */
+/* ---- inherited ---------------------------------------------------------- */
 
 /* Give a socket that came as a standard descriptor (inetd, --fd 0) another
  * number, so that workers do not find it as their stdin. */
@@ -285,7 +285,7 @@ activated(void)
 	return (unsigned)n;
 }
 
-/* ---- all ------------------------------------------------------------- */
+/* ---- all ---------------------------------------------------------------- */
 
 static int (*const openers[])(struct listeners *,
     const struct conf_listen *) = {

@@ -38,7 +38,7 @@ struct master {
 	int			 status;
 };
 
-/* ---- stopping -------------------------------------------------------- */
+/* ---- stopping ----------------------------------------------------------- */
 
 /* The master's copies go first: with the workers' they are what keeps the
  * port open, and new connections shall be refused at once. */
@@ -81,7 +81,7 @@ on_quit_signal(struct loop *loop UNUSED, int signo, void *arg)
 	stop(arg, true);
 }
 
-/* ---- logs ------------------------------------------------------------ */
+/* ---- logs --------------------------------------------------------------- */
 
 static bool
 is_file(const char *sink)
@@ -144,7 +144,7 @@ on_reload_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg UNUSED)
 	log_warn("reload is not supported yet: restart asgid instead");
 }
 
-/* ---- the fleet's news ------------------------------------------------ */
+/* ---- the fleet's news --------------------------------------------------- */
 
 static void
 announce(struct master *m)
@@ -199,7 +199,7 @@ static const struct fleet_ops fleet_ops = {
 	.on_empty	= on_empty,
 };
 
-/* ---- start-up -------------------------------------------------------- */
+/* ---- start-up ----------------------------------------------------------- */
 
 /* A daemon started with closed standard descriptors must not get a log or a
  * socket under their numbers. */

@@ -21,7 +21,7 @@
 
 enum { EXIT_RUNTIME = 1, EXIT_CONFIG = 6 };
 
-/* ---- names ----------------------------------------------------------- */
+/* ---- names -------------------------------------------------------------- */
 
 static int
 number(const char *name, uint32_t *id)
@@ -67,7 +67,7 @@ privs_find_group(const char *name, gid_t *gid)
 	return 0;
 }
 
-/* ---- user and groups ------------------------------------------------- */
+/* ---- user and groups ---------------------------------------------------- */
 
 /* What initgroups(3) would set, kept so that a later child needs no look-up
  * between fork and exec. */
@@ -181,7 +181,7 @@ privs_apply(const struct privs *p)
 	return p->home != NULL ? setenv("HOME", p->home, 1) : 0;
 }
 
-/* ---- descriptors ----------------------------------------------------- */
+/* ---- descriptors -------------------------------------------------------- */
 
 void
 privs_raise_nofile(const struct conf *conf)

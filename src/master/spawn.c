@@ -19,7 +19,7 @@
 #include "proc/birth.h"
 #include "proc/chan.h"
 
-/* ---- in the child ---------------------------------------------------- */
+/* ---- in the child ------------------------------------------------------- */
 
 /*
  * Every disposition is the default's, except those of the keyboard's signals:
@@ -93,7 +93,7 @@ fail:
 	_exit(EXIT_FAILURE);
 }
 
-/* ---- in the master --------------------------------------------------- */
+/* ---- in the master ------------------------------------------------------ */
 
 static int
 conf_memfd(const struct conf *conf)
