@@ -259,13 +259,13 @@ handle_cancel(struct handle *h)
 {
 	if (h->cancelled)
 		return;
+	h->cancelled = true;
 	if (UNLIKELY(h->core->flags & CORE_DEBUG)) {
 		/* "Executing <Handle ...> took 2.5 s" shall still name it */
 		h->repr = PyObject_Repr((PyObject *)h);
 		if (h->repr == NULL)
 			PyErr_Clear();
 	}
-	h->cancelled = true;
 	Py_INCREF((PyObject *)h);
 	if (h->timer)
 		timer_disarm(of_handle(h));
