@@ -102,11 +102,14 @@ find_user(struct privs *p, const struct conf *conf)
 		    conf->user);
 		return EXIT_CONFIG;
 	}
-	if ((pw = getpwuid(p->uid)) != NULL) {
-		p->user = strdup(pw->pw_name);
-		p->home = strdup(pw->pw_dir);
-	}
-	return 0;
+	if ((pw = getpwuid(p->uid)) == NULL)
+		return 0;
+	p->user = strdup(pw->pw_name);
+	p->home = strdup(pw->pw_dir);
+	if (p->user != NULL && p->home != NULL)
+		return 0;
+	log_err("user: %s", strerror(errno));
+	return EXIT_RUNTIME;
 }
 
 /* Not root: fine as long as nothing has to change. */
@@ -126,13 +129,11 @@ check_unprivileged(const struct privs *p, const struct conf *conf)
 	return 0;
 }
 
-int
-privs_init(struct privs *p, const struct conf *conf)
+static int
+resolve(struct privs *p, const struct conf *conf)
 {
 	int status;
 
-	*p = (struct privs){ .uid = geteuid(), .gid = getegid(),
-	    .umask = conf->umask };
 	if (*conf->user != '\0' && (status = find_user(p, conf)) != 0)
 		return status;
 	if (*conf->group != '\0' &&
@@ -150,6 +151,18 @@ privs_init(struct privs *p, const struct conf *conf)
 		return EXIT_RUNTIME;
 	}
 	return 0;
+}
+
+int
+privs_init(struct privs *p, const struct conf *conf)
+{
+	int status;
+
+	*p = (struct privs){ .uid = geteuid(), .gid = getegid(),
+	    .umask = conf->umask };
+	if ((status = resolve(p, conf)) != 0)
+		privs_fini(p);
+	return status;
 }
 
 void
