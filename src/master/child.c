@@ -119,9 +119,9 @@ on_failed(struct child *c, const char *text)
 {
 	if (c->state != CHILD_STARTING)
 		return;
+	/* it has logged that itself, whole */
+	log_debug("worker %u [%d]: failed: %s", c->id, (int)c->pid, text);
 	c->failed = true;
-	log_err(WHO " failed to start%s%s", (int)c->pid,
-	    *text != '\0' ? ": " : "", text);
 	set_state(c, CHILD_STOPPING);
 	set_deadline(c, EXIT_LIMIT);
 }

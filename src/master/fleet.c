@@ -201,7 +201,8 @@ on_dead(struct child *c)
 		    "stopping asgid", (int)c->pid);
 		f->ops->on_failed(f, c->exit_status == STATUS_RUNTIME ?
 		    STATUS_RUNTIME : STATUS_APPLICATION);
-	}
+	} else if (c->failed)
+		log_err("Worker process [%d] failed to start", (int)c->pid);
 	leave_seat(c);
 	list_remove(&c->node);
 	count_serving(f);

@@ -114,18 +114,20 @@ on_reopen_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 {
 	struct master *m = arg;
 	bool error = is_file(m->conf->log_error);
-	bool access = is_file(m->conf->log_access);
+	bool access = is_file(m->conf->log_access), failed = false;
 	int fds[2];
 	size_t n = 0;
 
 	if (error && log_reopen() == -1) {
 		log_err("log.error: %s: %s", m->conf->log_error,
 		    strerror(errno));
+		failed = true;
 		error = false;
 	}
 	if (access && reopen_access(m) == -1) {
 		log_err("log.access: %s: %s", m->conf->log_access,
 		    strerror(errno));
+		failed = true;
 		access = false;
 	}
 	if (error)
@@ -135,7 +137,8 @@ on_reopen_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 	if (n > 0)
 		fleet_reopen(&m->fleet, n == 2 ? "error access" :
 		    error ? "error" : "access", fds, n);
-	log_info("Log files reopened");
+	if (!failed)
+		log_info("Log files reopened");
 }
 
 static void
