@@ -94,8 +94,11 @@ class Server:
         self.uds = uds
         self.url = None
         self.port = None
-        # uvicorn tells of every send() to a client that has gone
-        self.expectations = [r"socket.send\(\) raised"] if UVICORN else []
+        self.expectations = []
+        if UVICORN:         # it tells of every send() to a client that left
+            self.expectations.append(r"socket.send\(\) raised")
+        elif os.getuid() == 0:
+            self.expectations.append("^WARNING: +the application runs as root")
         self.error_log = os.path.join(self.folder, "error.log")
         self.access_log = os.path.join(self.folder, "access.log")
         self.env = dict(os.environ, PYTHONDONTWRITEBYTECODE="1",

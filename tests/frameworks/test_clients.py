@@ -39,10 +39,24 @@ def test_curl(curl):
 
 
 def test_curl_keeps_the_connection(curl):
-    out = curl("-w", "%{num_connects}\n", "-o", os.devnull, "URL/",
-               "-o", os.devnull, "URL/stream", "-o", os.devnull, "URL/big?100000",
-               "-I", "-o", os.devnull, "URL/")
+    urls = ["URL/", "URL/stream", "URL/big?100000", "URL/"]
+    null = ["-o", os.devnull]
+    out = curl("-w", "%{num_connects}\n", *(a for u in urls
+                                            for a in (*null, u)))
     assert out == b"1\n0\n0\n0\n"
+    out = curl("-I", "-w", "%{num_connects}\n", *null, "URL/", *null, "URL/",
+               *null, "URL/big?100000")
+    assert out == b"1\n0\n0\n"
+
+
+def test_head_of_a_stream(curl):
+    """No body, and no length; it may be the last on its connection."""
+    head = curl("-I", "URL/stream").lower()
+    assert head.startswith(b"http/1.1 200 ")
+    assert b"content-length" not in head
+    out = curl("-I", "-w", "%{http_code}\n", "-o", os.devnull, "URL/stream",
+               "-o", os.devnull, "URL/")
+    assert out == b"200\n200\n"
 
 
 def test_curl_uploads(curl, folder):

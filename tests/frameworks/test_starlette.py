@@ -168,7 +168,11 @@ def test_status(client, code):
     for _ in range(2):
         r = client.get(f"/status/{code}")
         assert (r.status_code, r.content) == (code, b"")
-    assert ("content-length" in r.headers) == (code not in (204, 304))
+    # libmicrohttpd before 0.9.77 cannot but add one to 304
+    if code == 304:
+        assert r.headers.get("content-length", "0") == "0"
+    else:
+        assert ("content-length" in r.headers) == (code != 204)
 
 
 def test_handled_errors(client):
