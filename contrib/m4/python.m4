@@ -39,6 +39,9 @@ AS_IF([test -n "$python_program"], [
     AS_IF([test -x "$python_base"], [],
 	[AC_MSG_ERROR([--with-python: $with_python is no Python interpreter; see config.log])])
     PYTHON_EXECUTABLE=$python_base
+    ASGID_PYTHON_ASK([python_found], [["%d.%d" % sys.version_info[:2]]])
+    AS_VERSION_COMPARE([$python_found], [$1],
+	[AC_MSG_ERROR([$PYTHON_EXECUTABLE is Python $python_found, asgid needs $1 or later])])
     ASGID_PYTHON_ASK([python_pc], [["python-%s-embed" % sysconfig.get_config_var("LDVERSION")]])
     ASGID_PYTHON_ASK([python_path], [[sysconfig.get_config_var("LIBPC")]])
     ASGID_PYTHON_ASK([python_shared], [[sysconfig.get_config_var("Py_ENABLE_SHARED")]])
@@ -51,7 +54,9 @@ save_PKG_CONFIG_PATH=$PKG_CONFIG_PATH
 AS_IF([test -n "$python_path"],
     [PKG_CONFIG_PATH="$python_path${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}"
      export PKG_CONFIG_PATH])
-PKG_CHECK_MODULES([PYTHON], [$python_pc >= $1], [],
+AS_IF([$PKG_CONFIG --exists "$python_pc" && ! $PKG_CONFIG --exists "$python_pc >= $1"],
+    [AC_MSG_ERROR([$python_pc is Python `$PKG_CONFIG --modversion $python_pc`, asgid needs $1 or later])])
+PKG_CHECK_MODULES([PYTHON], [$python_pc], [],
     [AC_MSG_ERROR([Python >= $1 for embedding ($python_pc) is missing: install python3-dev (Debian), python3-devel (Fedora), or give --with-python=])])
 PYTHON_VERSION=`$PKG_CONFIG --modversion $python_pc`
 python_prefix=`$PKG_CONFIG --variable=exec_prefix $python_pc`
