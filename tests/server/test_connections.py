@@ -1,0 +1,434 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Keep-alive, pipelining, deadlines, limits, and clients that leave."""
+import ast
+import time
+
+import pytest
+
+from harness import SCALE, Truncated, cpu, descriptors, get, poll
+
+SHARED = ("conns",)
+
+
+def journal(d):
+    return ast.literal_eval(d.get("/journal").text)
+
+
+def wait_journal(d, condition):
+    last = []
+
+    def check():
+        last[:] = journal(d)
+        return condition(last)
+    poll(check, lambda: "journal: %r" % last)
+
+
+# ---- keep-alive
+
+def test_keep_alive_is_the_default(shared):
+    c = shared.connect()
+    for i in range(50):
+        r = c.request("GET", "/fast/%d" % i)
+        assert r.text == "/fast/%d" % i
+        assert "close" not in r.tokens("connection")
+
+
+@pytest.mark.parametrize("value", [
+    "close", "Close", "CLOSE", "close, foo", "foo, close", "foo,CLOSE , bar",
+    ", close", "keep-alive, close", "close,"])
+@pytest.mark.parametrize("path", ["/fast", "/slow/1"])
+def test_close_is_asked_for(shared, value, path):
+    c = shared.connect()
+    c.send(get(path, "Connection: " + value) + get("/never"))
+    r = c.response()
+    assert r.text == path
+    assert r.tokens("connection") == ["close"]
+    assert c.closed()
+
+
+def test_close_in_a_second_field(shared):
+    c = shared.connect()
+    c.send(get("/fast", "Connection: foo", "Connection: close"))
+    assert c.response().tokens("connection") == ["close"]
+    assert c.closed()
+
+
+@pytest.mark.parametrize("value", ["closed", "not-close", "foo", "clos",
+                                   "keep-alive", "\"close\""])
+def test_close_is_not_asked_for(shared, value):
+    c = shared.connect()
+    for _ in range(2):
+        c.send(get("/fast", "Connection: " + value))
+        assert "close" not in c.response().tokens("connection")
+
+
+def test_http_1_0_closes(shared):
+    c = shared.connect()
+    c.send(b"GET /fast HTTP/1.0\r\n\r\n")
+    r = c.response()
+    assert r.text == "/fast" and "keep-alive" not in r.tokens("connection")
+    assert c.closed()
+
+
+@pytest.mark.parametrize("value", ["keep-alive", "Keep-Alive",
+                                   "foo, KEEP-alive"])
+def test_http_1_0_keep_alive(shared, value):
+    c = shared.connect()
+    for path in ("/fast", "/slow/1", "/fast"):
+        c.send(b"GET %s HTTP/1.0\r\nConnection: %s\r\n\r\n" %
+               (path.encode(), value.encode()))
+        r = c.response()
+        assert r.text == path
+        assert "keep-alive" in r.tokens("connection")
+    c.send(b"GET /fast HTTP/1.0\r\n\r\n")
+    assert c.response().status == 200
+    assert c.closed()
+
+
+# ---- pipelining
+
+def test_pipelining_in_order(shared):
+    c = shared.connect()
+    paths = ["/slow/%d/%d" % (20 - i, i) if i % 3 else "/fast/%d" % i
+             for i in range(20)]
+    c.send(b"".join(get(p) for p in paths))
+    assert [c.response().text for _ in paths] == paths
+
+
+def test_pipelining_many(shared):
+    c = shared.connect()
+    paths = ["/fast/%d" % i for i in range(1000)]
+    c.send(b"".join(get(p) for p in paths))
+    assert [c.response().text for _ in paths] == paths
+
+
+def test_pipelining_with_bodies(shared):
+    c = shared.connect()
+    raw = b""
+    for i in range(40):
+        n = i * 97
+        if i % 2:
+            raw += (b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: %d"
+                    b"\r\n\r\n" % n + b"b" * n)
+        else:
+            raw += (b"POST /body HTTP/1.1\r\nHost: t\r\nTransfer-Encoding: "
+                    b"chunked\r\n\r\n" +
+                    (b"%x\r\n" % n + b"b" * n + b"\r\n" if n else b"") +
+                    b"0\r\n\r\n")
+    c.send(raw)
+    assert [int(c.response().text) for i in range(40)] == \
+        [i * 97 for i in range(40)]
+
+
+def test_pipelining_in_pieces(shared):
+    c = shared.connect()
+    raw = get("/fast/1") + get("/slow/1/2") + get("/stream") + \
+        b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc" + \
+        get("/fast/5")
+    c.send_pieces(raw, 5)
+    assert [c.response().text for _ in range(5)] == [
+        "/fast/1", "/slow/1/2", "01234", "3", "/fast/5"]
+
+
+def test_pipelining_is_one_at_a_time(asgid):
+    d = asgid("conns")
+    c = d.connect()
+    c.send(get("/gated/a") + get("/gated/b"))
+    wait_journal(d, lambda j: len(j) >= 1)
+    assert journal(d) == [("in", "/gated/a")]
+    d.get("/open/a")
+    assert c.response().text == "/gated/a"
+    wait_journal(d, lambda j: j == [("in", "/gated/a"), ("in", "/gated/b")])
+    d.get("/open/b")
+    assert c.response().text == "/gated/b"
+
+
+# ---- half-closed clients
+
+def test_half_closed_fast(shared):
+    for _ in range(20):
+        c = shared.connect()
+        c.send(get("/fast"))
+        c.shutdown()
+        assert c.response().text == "/fast"
+        assert c.closed()
+
+
+def test_half_closed_fast_after_others(shared):
+    c = shared.connect()
+    c.request("GET", "/fast")
+    c.send(get("/fast/1") + get("/fast/2"))
+    c.shutdown()
+    assert c.response().text == "/fast/1"
+    assert c.response().text == "/fast/2"
+    assert c.closed()
+
+
+def test_half_closed_body(shared):
+    c = shared.connect()
+    c.send(b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 3\r\n\r\nabc")
+    c.shutdown()
+    assert c.response().text == "3"
+
+
+def test_half_closed_slow(shared):
+    """Answered or closed, never left alone."""
+    c = shared.connect()
+    c.send(get("/slow/50"))
+    c.shutdown()
+    data = c.all()
+    assert data == b"" or data.endswith(b"/slow/50")
+
+
+def test_half_closed_before_the_head_is_complete(shared):
+    c = shared.connect()
+    c.send(b"GET / HTTP/1.1\r\nHo")
+    c.shutdown()
+    data = c.all()
+    assert data == b"" or data.startswith(b"HTTP/1.1 4")
+
+
+# ---- deadlines
+
+def elapsed(start):
+    return time.monotonic() - start
+
+
+def test_header_deadline(asgid):
+    d = asgid("conns", "-o", "timeouts.header=300ms", "-o",
+              "log.format=uvicorn")
+    start = time.monotonic()
+    c = d.connect()
+    c.send(b"GET / HTTP/1.1\r\nHost: ")
+    r = c.response()
+    assert r.status == 408 and r.tokens("connection") == ["close"]
+    assert c.closed()
+    assert 0.25 < elapsed(start) < 1.5 * SCALE
+    d.wait_access(" 408 ")
+
+
+def test_header_deadline_of_a_silent_connection(asgid):
+    d = asgid("conns", "-o", "timeouts.header=300ms")
+    start = time.monotonic()
+    c = d.connect()
+    data = c.all()
+    assert data == b"" or data.startswith(b"HTTP/1.1 408 ")
+    assert 0.25 < elapsed(start) < 1.5 * SCALE
+
+
+@pytest.mark.parametrize("drip", [b"a", b"X: y\r\n"])
+def test_header_deadline_is_not_put_off(asgid, drip):
+    """A slowloris that sends a little again and again."""
+    d = asgid("conns", "-o", "timeouts.header=300ms")
+    start = time.monotonic()
+    c = d.connect()
+    c.send(b"GET / HTTP/1.1\r\nHost: t\r\n")
+    while c.try_send(drip) and c.quiet(0.02):
+        assert elapsed(start) < 3 * SCALE
+    assert c.head().status == 408
+    assert 0.25 < elapsed(start) < 1.5 * SCALE
+
+
+def test_header_deadline_in_a_later_request(asgid):
+    d = asgid("conns", "-o", "timeouts.header=300ms", "-o",
+              "timeouts.keep_alive=10s")
+    c = d.connect()
+    assert c.request("GET", "/fast").status == 200
+    c.send(b"GET /fa")
+    start = time.monotonic()
+    assert c.response().status == 408
+    assert c.closed()
+    assert elapsed(start) < 1.5 * SCALE
+
+
+def test_body_deadline(asgid):
+    d = asgid("conns", "-o", "timeouts.body=300ms")
+    c = d.connect()
+    c.send(b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nabc")
+    start = time.monotonic()
+    data = c.all()
+    assert data == b"" or data.startswith(b"HTTP/1.1 408 ")
+    assert 0.25 < elapsed(start) < 1.5 * SCALE
+    wait_journal(d, lambda j: j == [("lost", "http.disconnect")])
+
+
+def test_body_deadline_is_between_pieces(asgid):
+    d = asgid("conns", "-o", "timeouts.body=400ms")
+    c = d.connect()
+    c.send(b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n")
+    start = time.monotonic()
+    for _ in range(10):
+        assert c.quiet(0.08)
+        c.send(b"a")
+    assert c.response().text == "10"
+    assert elapsed(start) > 0.7
+
+
+def test_keep_alive_deadline(asgid):
+    d = asgid("conns", "--timeout-keep-alive", "1")
+    c = d.connect()
+    c.request("GET", "/fast")
+    start = time.monotonic()
+    assert c.closed()               # and not a byte more
+    assert not c.reset
+    assert 0.9 < elapsed(start) < 2 * SCALE
+
+
+def test_keep_alive_deadline_spares_the_busy(asgid):
+    d = asgid("conns", "-o", "timeouts.keep_alive=100ms", "-o",
+              "timeouts.header=200ms", "-o", "timeouts.body=200ms")
+    c = d.connect()
+    assert c.request("GET", "/slow/400").text == "/slow/400"
+    assert c.request("GET", "/slow/400").text == "/slow/400"
+    assert c.closed()
+
+
+def test_write_deadline(asgid):
+    d = asgid("conns", "-o", "timeouts.write=300ms")
+    c = d.connect(rcvbuf=4096)
+    c.send(get("/flood"))
+    start = time.monotonic()
+    wait_journal(d, lambda j: j == ["OSError"])
+    assert 0.25 < elapsed(start) < 2 * SCALE
+    with pytest.raises(Truncated):
+        c.response()
+
+
+def test_write_deadline_of_a_whole_answer(asgid):
+    d = asgid("streams", "-o", "timeouts.write=300ms")
+    pid = d.worker
+    c = d.connect(rcvbuf=4096)
+    c.send(get("/whole/500"))
+    c.until(lambda b: len(b) > 100)
+    assert len(descriptors(pid)) > len(d.baseline[pid])
+    poll(lambda: len(descriptors(pid)) == len(d.baseline[pid]),
+         "not given up")
+
+
+def test_write_deadline_spares_the_slow(asgid):
+    d = asgid("streams", "-o", "timeouts.write=300ms")
+    c = d.connect(rcvbuf=4096)
+    c.send(get("/down/8/sized"))
+    c.head()
+    n = 0
+    end = time.monotonic() + 0.9
+    while time.monotonic() < end:
+        n += len(c.take(1000))
+        c.quiet(0.01)
+        time.sleep(0.005)
+    c.take(8 * 65536 - n)
+
+
+# ---- limits
+
+def test_limit_of_connections(asgid):
+    """Above it, accepting pauses: the kernel queues."""
+    d = asgid("conns", "-o", "limits.connections=2")
+    a, b = d.connect(), d.connect()
+    assert a.request("GET", "/fast/a").text == "/fast/a"
+    assert b.request("GET", "/fast/b").text == "/fast/b"
+    c = d.connect()
+    c.send(get("/fast/c"))
+    e = d.connect()
+    e.send(get("/fast/e"))
+    assert c.quiet(0.1) and e.quiet(0)
+    assert a.request("GET", "/fast/a").text == "/fast/a"
+    a.close()
+    assert c.response().text == "/fast/c"
+    assert e.quiet(0.05)
+    c.close()
+    assert e.response().text == "/fast/e"
+    e.close()
+    b.close()
+    for _ in range(50):
+        with d.connect() as x:
+            assert x.request("GET", "/fast").status == 200
+
+
+def test_limit_of_connections_and_idle_processor(asgid):
+    """Waiting for a free place costs nothing."""
+    d = asgid("conns", "-o", "limits.connections=1")
+    a = d.connect()
+    a.request("GET", "/fast")
+    c = d.connect()
+    c.send(get("/fast"))
+    used = cpu(d.worker)
+    assert c.quiet(0.5)
+    assert cpu(d.worker) - used < 0.1
+    a.close()
+    assert c.response().status == 200
+
+
+def test_limit_of_concurrency(asgid):
+    d = asgid("conns", "--limit-concurrency", "1", "-o", "log.format=uvicorn")
+    idle = [d.connect() for _ in range(5)]
+    for c in idle:
+        assert c.request("GET", "/fast").status == 200
+    a = d.connect()
+    a.send(get("/slow/300"))
+    poll(lambda: d.get("/fast").status == 503, "never refused")
+    c = d.connect()
+    r = c.request("GET", "/fast")
+    assert r.status == 503
+    assert r.get("retry-after") == "1"
+    assert a.response().text == "/slow/300"
+    d.wait_access("GET /fast HTTP/1.1\" 503 Service Unavailable")
+    assert d.get("/fast").status == 200
+
+
+def test_limit_of_concurrency_counts_back(asgid):
+    """Neither failures nor leaving clients use it up."""
+    d = asgid("conns", "--limit-concurrency", "2")
+    for i in range(20):
+        c = d.connect()
+        c.send(get("/slow/5"))
+        c.close()
+        c = d.connect()
+        c.send(b"garbage\r\n\r\n")
+        c.close()
+    poll(lambda: d.get("/fast").status == 200, "used up")
+    # exactly two
+    a, b = d.connect(), d.connect()
+    a.send(get("/slow/300/a"))
+    b.send(get("/slow/300/b"))
+    poll(lambda: d.get("/fast").status == 503, "never refused")
+    assert a.response().text == "/slow/300/a"
+    assert b.response().text == "/slow/300/b"
+
+
+# ---- clients that leave
+
+def test_task_is_not_cancelled(asgid):
+    d = asgid("conns", "-o", "timeouts.graceful=300ms")
+    c = d.connect()
+    c.send(get("/cancel"))
+    wait_journal(d, lambda j: j == ["in"])
+    c.close()
+    for _ in range(20):
+        d.get("/fast")
+    assert journal(d) == ["in"]
+    d.allow("[Cc]ancel", "graceful")
+
+
+def test_leaving_clients_leave_nothing(asgid):
+    d = asgid("conns")
+    for how in ("close", "abort"):
+        for path in ("/fast", "/slow/3", "/stream", "/body"):
+            for _ in range(10):
+                c = d.connect()
+                c.send(get(path))
+                getattr(c, how)()
+    assert d.get("/fast").status == 200
+
+
+def test_many_connections_at_once(asgid):
+    d = asgid("conns")
+    conns = [d.connect() for _ in range(300)]
+    for i, c in enumerate(conns):
+        c.send(get("/slow/20/%d" % i))
+    for i, c in enumerate(conns):
+        assert c.response().text == "/slow/20/%d" % i
+    for i, c in enumerate(conns):
+        c.send(get("/fast/%d" % i))
+    for i, c in enumerate(reversed(conns)):
+        assert c.response().text == "/fast/%d" % (299 - i)

@@ -1,0 +1,595 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Signals, exit statuses, workers that die, listeners of every kind."""
+import ast
+import os
+import pwd
+import re
+import signal
+import socket
+import stat
+import threading
+import time
+
+import pytest
+
+from harness import (APPS, SCALE, Closed, Connection, Truncated, children,
+                     get, poll, program, run, stat_of)
+
+SHUTDOWN = ("[Cc]ancel", "[Gg]raceful", "forc", "deadline", "still running")
+
+
+def in_flight(d, target="/gated", method="GET"):
+    c = d.connect()
+    c.send(get(target, method=method))
+    poll(lambda: "in" in d.get("/journal").text, "not begun")
+    return c
+
+
+# ---- stopping
+
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
+def test_stop(asgid, signo):
+    d = asgid("processes")
+    assert d.get("/pid").text == str(d.worker)
+    idle = d.connect()
+    assert idle.request("GET", "/pid").status == 200
+    silent = d.connect()
+    d.signal(signo)
+    assert d.wait() == 0
+    assert idle.closed() and silent.closed()
+    with pytest.raises(ConnectionRefusedError):
+        d.connect()
+
+
+def test_stop_from_a_terminal(asgid):
+    """Ctrl-C reaches the whole process group."""
+    d = asgid("processes")
+    os.killpg(d.pid, signal.SIGINT)
+    assert d.wait() == 0
+
+
+def test_stop_waits_for_requests(asgid):
+    d = asgid("processes")
+    c = in_flight(d, "/slow/300")
+    d.signal(signal.SIGTERM)
+    r = c.response()
+    assert r.body == b"slow"
+    assert r.tokens("connection") == ["close"]
+    assert c.closed()
+    assert d.wait() == 0
+
+
+def test_stop_refuses_new_connections(asgid):
+    d = asgid("processes")
+    c = in_flight(d, "/slow/500")
+
+    def refused():
+        try:
+            d.connect().close()
+        except ConnectionRefusedError:
+            return True
+    d.signal(signal.SIGTERM)
+    poll(refused, "still accepting")
+    assert c.response().body == b"slow"
+    assert d.wait() == 0
+
+
+def test_stop_serves_what_was_sent(asgid):
+    """Pipelined behind the one in flight: answered or closed, not lost in
+    the middle."""
+    d = asgid("processes")
+    c = in_flight(d, "/slow/200")
+    c.send(get("/pid"))
+    c.consumed()
+    d.signal(signal.SIGTERM)
+    assert c.response().body == b"slow"
+    try:
+        assert c.response().status == 200
+    except Closed:
+        pass
+    assert d.wait() == 0
+
+
+def test_graceful_deadline(asgid):
+    """Cancelled at the end of the time: 503 if nothing was sent."""
+    d = asgid("processes", "-o", "timeouts.graceful=300ms")
+    d.allow(*SHUTDOWN)
+    c = in_flight(d)
+    start = time.monotonic()
+    d.signal(signal.SIGTERM)
+    assert c.response().status == 503
+    assert d.wait() == 0
+    assert 0.25 < time.monotonic() - start < 3 * SCALE
+
+
+def test_graceful_deadline_of_a_stream(asgid):
+    d = asgid("processes", "-o", "timeouts.graceful=300ms")
+    d.allow(*SHUTDOWN)
+    c = d.connect()
+    c.send(get("/stream"))
+    c.until(lambda b: b"tick" in b)
+    d.signal(signal.SIGTERM)
+    with pytest.raises(Truncated):
+        c.response()
+    assert d.wait() == 0
+
+
+def test_graceful_deadline_of_the_stubborn(asgid):
+    """Who swallows the cancellation does not keep the daemon alive."""
+    d = asgid("processes", "-o", "timeouts.graceful=200ms", "-o",
+              "timeouts.shutdown=300ms")
+    d.allow("")
+    d.check_status = False
+    in_flight(d, "/stubborn")
+    d.signal(signal.SIGTERM)
+    d.wait(5 * SCALE)
+
+
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
+def test_second_signal_forces(asgid, signo):
+    d = asgid("processes")
+    d.allow(*SHUTDOWN)
+    d.check_status = False
+    c = in_flight(d)
+    d.signal(signo)
+    assert c.quiet(0.1)
+    start = time.monotonic()
+    d.signal(signo)
+    d.wait()
+    assert time.monotonic() - start < 2 * SCALE
+
+
+def test_quit_is_at_once(asgid):
+    d = asgid("processes")
+    d.allow(*SHUTDOWN)
+    in_flight(d)
+    start = time.monotonic()
+    d.signal(signal.SIGQUIT)
+    assert d.wait() == 0
+    assert time.monotonic() - start < 2 * SCALE
+
+
+def test_stop_is_quick(asgid):
+    d = asgid("processes")
+    d.get("/pid")
+    start = time.monotonic()
+    d.signal(signal.SIGTERM)
+    assert d.wait() == 0
+    assert time.monotonic() - start < 0.5 * SCALE
+
+
+# ---- exit statuses of the start
+
+@pytest.mark.parametrize("args,status,words", [
+    (["--nonsense"], 2, "--nonsense"),
+    (["--port", "many", "hello:app"], 2, "many"),
+    (["--port", "70000", "hello:app"], 2, "70000"),
+    (["--log-level", "loud", "hello:app"], 2, "loud"),
+    (["-o", "timeouts.haeder=1s", "hello:app"], 2, "timeouts.header"),
+    (["nothing_here:app"], 3, "nothing_here"),
+    (["hello:nothing"], 3, "nothing"),
+    (["hello"], (2, 3), "hello"),
+    ([":app"], (2, 3), ":app"),
+    (["hello:"], (2, 3), "hello:"),
+    (["misc:number"], 3, "callable"),
+    (["broken_import:app"], 3, "a_module_that_does_not_exist_anywhere"),
+    (["broken_syntax:app"], 3, "SyntaxError"),
+    (["--factory", "misc:bad_factory"], 3, "factory fails"),
+    (["-c", "/nonexistent/asgid.conf"], 6, "/nonexistent/asgid.conf"),
+])
+def test_start_fails(args, status, words):
+    got, out, err = run(*args, "--app-dir", APPS,
+                        *([] if "--port" in args else ["--port", "0"]))
+    assert got in (status if isinstance(status, tuple) else (status,)), err
+    assert words in err, err
+    assert "running on" not in err
+
+
+@pytest.mark.parametrize("text,words", [
+    ('app = "hello:app"; prot = 1;', "prot"),
+    ('app = "hello:app"; timeouts = { header = "soon"; };', "soon"),
+    ('app = "hello:app"; listen = ( { address = "nonsense"; } );',
+     "nonsense"),
+    ('app = "hello:app', ""),
+])
+def test_bad_configuration(tmp_path, text, words):
+    path = tmp_path / "a.conf"
+    path.write_text(text)
+    status, out, err = run("-c", path)
+    assert status == 6, err
+    assert str(path) + ":1" in err and words in err
+
+
+def test_traceback_of_an_import_error():
+    status, out, err = run("broken_import:app", "--app-dir", APPS,
+                           "--port", "0")
+    assert status == 3
+    assert "Traceback" in err and "broken_import.py" in err
+    # two workers say it too, and once is enough for the master
+    status, out, err = run("broken_import:app", "--app-dir", APPS,
+                           "--port", "0", "--workers", "2")
+    assert status == 3
+
+
+def test_port_is_taken(asgid):
+    d = asgid("hello")
+    status, out, err = run("hello:app", "--app-dir", APPS, "--host",
+                           "127.0.0.1", "--port", d.port)
+    assert status == 1
+    assert "127.0.0.1:%d" % d.port in err and "in use" in err
+    assert d.get("/").status == 200
+
+
+def test_version_and_help():
+    status, out, err = run("--version")
+    assert status == 0 and "asgid" in out and "libmicrohttpd" in out \
+        and "ython" in out
+    status, out, err = run("--help")
+    assert status == 0 and "--port" in out
+
+
+# ---- workers
+
+def pids(d, n=60):
+    found = set()
+    for _ in range(n):
+        found.add(int(d.get("/pid").text))
+    return found
+
+
+def test_several_workers(asgid):
+    d = asgid("processes", "--workers", "3")
+    workers = set(d.workers())
+    assert len(workers) == 3
+    conns = [d.connect() for _ in range(60)]
+    for c in conns:
+        c.send(get("/pid"))
+    seen = {int(c.response().text) for c in conns}
+    assert seen <= workers
+    assert len(seen) >= 2
+    assert len([x for x in d.log if "running on" in x]) == 1
+
+
+def test_worker_killed_under_load(asgid):
+    """kill -9 of one of two: the other goes on, it is back within 2 s."""
+    d = asgid("processes", "--workers", "2")
+    workers = d.workers()
+    d.expect("%d" % workers[0])
+    stop = threading.Event()
+    ok, bad = [], []
+
+    def load():
+        while not stop.is_set():
+            try:
+                with Connection((d.host, d.port)) as c:
+                    assert c.request("GET", "/pid").status == 200
+                ok.append(1)
+            except Exception as e:
+                bad.append(e)
+    threads = [threading.Thread(target=load) for _ in range(2)]
+    for t in threads:
+        t.start()
+    try:
+        poll(lambda: len(ok) > 20, "no load")
+        start = time.monotonic()
+        os.kill(workers[0], signal.SIGKILL)
+        poll(lambda: len(set(d.workers()) - {workers[0]}) == 2,
+             "not replaced")
+        new = (set(d.workers()) - set(workers)).pop()
+
+        def serves():
+            return new in pids(d, 4)
+        poll(serves, "the new one does not serve")
+        assert time.monotonic() - start < 2 * SCALE
+    finally:
+        stop.set()
+        for t in threads:
+            t.join()
+    # at most what the killed one had in its hands
+    assert len(bad) <= 3, bad
+    assert workers[1] in d.workers()
+
+
+@pytest.mark.parametrize("how", ["crash", "exit"])
+def test_only_worker_dies(asgid, how):
+    d = asgid("processes")
+    pid = d.worker
+    c = d.connect()
+    c.send(get("/" + how))
+    with pytest.raises(Closed):
+        c.response()
+    d.expect(str(pid))
+    # the listener stays: this waits in its queue
+    assert int(d.get("/pid").text) != pid
+    text = [t for lv, t in d.records() if str(pid) in t
+            and lv in ("WARNING", "ERROR", "CRITICAL")][0]
+    assert ("signal 11" in text or "SEGV" in text or "egmentation" in text) \
+        if how == "crash" else "5" in text
+
+
+def test_master_killed(asgid):
+    """No orphan."""
+    d = asgid("processes", "--workers", "2")
+    workers = d.workers()
+    os.kill(d.pid, signal.SIGKILL)
+    d.check_status = False
+    d.allow("master", "channel")
+    poll(lambda: not [p for p in workers if stat_of(p)], "orphans")
+
+
+def test_master_stops_although_a_worker_is_stopped(asgid):
+    d = asgid("processes", "--workers", "2", "-o", "timeouts.graceful=300ms",
+              "-o", "timeouts.shutdown=300ms")
+    d.allow("")
+    d.check_status = False
+    os.kill(d.worker, signal.SIGSTOP)
+    d.signal(signal.SIGTERM)
+    d.wait(8 * SCALE)
+
+
+def test_worker_blocked_by_the_application(asgid):
+    """The loop hangs; the stop is still bounded."""
+    d = asgid("processes", "-o", "timeouts.graceful=200ms", "-o",
+              "timeouts.shutdown=200ms")
+    d.allow("")
+    d.check_status = False
+    c = d.connect()
+    c.send(get("/block/8"))
+    c.consumed()
+    d.signal(signal.SIGTERM)
+    d.wait(6 * SCALE)
+
+
+def test_max_requests(asgid):
+    """Workers are replaced without a failed request."""
+    d = asgid("processes", "--limit-max-requests", "50", "--workers", "2")
+    first = set(d.workers())
+    seen = set()
+    for i in range(100):
+        with d.connect() as c:
+            for _ in range(4):
+                r = c.request("GET", "/pid")
+                assert r.status == 200
+                seen.add(int(r.text))
+                if "close" in r.tokens("connection"):
+                    break
+    assert len(seen) > 2
+    assert seen - first
+    poll(lambda: len(d.workers()) == 2, "not two again")
+
+
+def test_max_requests_under_load(asgid):
+    d = asgid("processes", "--limit-max-requests", "100")
+    bad, seen = [], set()
+
+    def load():
+        for _ in range(150):
+            try:
+                with Connection((d.host, d.port)) as c:
+                    r = c.request("GET", "/pid")
+                    assert r.status == 200
+                    seen.add(r.text)
+            except BaseException as e:
+                bad.append(e)
+    threads = [threading.Thread(target=load) for _ in range(4)]
+    for t in threads:
+        t.start()
+    for t in threads:
+        t.join()
+    assert not bad
+    assert len(seen) >= 3
+
+
+def test_max_requests_keep_alive(asgid):
+    """The last response says close."""
+    d = asgid("processes", "--limit-max-requests", "5")
+    c = d.connect()
+    for _ in range(4):
+        assert "close" not in c.request("GET", "/pid").tokens("connection")
+    n = 4
+    while True:
+        r = c.request("GET", "/pid")
+        n += 1
+        assert r.status == 200
+        if "close" in r.tokens("connection"):
+            break
+        assert n < 10
+    assert c.closed()
+    assert d.get("/pid").status == 200
+
+
+# ---- the process the application sees
+
+def test_worker_environment(asgid, tmp_path):
+    d = asgid("processes")
+    i = ast.literal_eval(d.get("/info").text)
+    assert i["path0"] == str(APPS)
+    assert i["cwd"] == str(tmp_path)
+    assert "ASGID_BIRTH" not in i["env"]
+    assert "on stdout" in d.stdout
+
+
+def test_factory(asgid):
+    d = asgid("processes:factory", "--factory")
+    assert d.get("/pid").status == 200
+
+
+@pytest.mark.parametrize("app,args,text", [
+    ("misc:instance", [], "instance"),
+    ("misc:Holder.inner", [], "instance"),
+    ("misc:factory", ["--factory"], "instance"),
+    ("misc:Asgi2", [], "'2.0'"),
+    ("misc:Asgi2", ["--interface", "asgi2"], "'2.0'"),
+])
+def test_shapes_of_applications(asgid, app, args, text):
+    d = asgid(app, *args)
+    for _ in range(2):
+        assert d.get("/").text == text
+
+
+# ---- listeners
+
+def test_unix_socket(asgid, tmp_path):
+    path = tmp_path / "a.sock"
+    d = asgid(conf="""
+        app = "processes:app";
+        app_dir = "%s";
+        listen = ( { unix = "%s"; mode = "0620"; } );
+    """ % (APPS, path))
+    st = path.stat()
+    assert stat.S_ISSOCK(st.st_mode) and stat.S_IMODE(st.st_mode) == 0o620
+    c = d.connect(address=str(path))
+    i = ast.literal_eval(c.request("GET", "/info").text)
+    assert i["client"] is None and i["server"] == (str(path), None)
+    assert d.stop() == 0
+    assert not path.exists()
+
+
+def test_unix_socket_stale(asgid, tmp_path):
+    path = tmp_path / "a.sock"
+    s = socket.socket(socket.AF_UNIX)
+    s.bind(str(path))
+    s.close()
+    d = asgid("hello", "--uds", path, listen=False)
+    assert d.connect(address=str(path)).request("GET", "/").status == 200
+
+
+def test_unix_socket_in_use(asgid, tmp_path):
+    path = tmp_path / "a.sock"
+    d = asgid("hello", "--uds", path, listen=False)
+    status, out, err = run("hello:app", "--app-dir", APPS, "--uds", path)
+    assert status == 1 and str(path) in err
+    assert d.connect(address=str(path)).request("GET", "/").status == 200
+
+
+def test_unix_socket_never_takes_a_file(tmp_path):
+    path = tmp_path / "precious"
+    path.write_text("data")
+    status, out, err = run("hello:app", "--app-dir", APPS, "--uds", path)
+    assert status == 1 and str(path) in err
+    assert path.read_text() == "data"
+
+
+def test_unix_socket_removed_only_if_ours(asgid, tmp_path):
+    path = tmp_path / "a.sock"
+    d = asgid("hello", "--uds", path, listen=False)
+    path.unlink()
+    path.write_text("not yours")
+    assert d.stop() == 0
+    d.allow(str(path))
+    assert path.read_text() == "not yours"
+
+
+def test_several_listeners(asgid, tmp_path):
+    path = tmp_path / "a.sock"
+    d = asgid(conf="""
+        app = "processes:app"; app_dir = "%s"; workers = { count = 2; };
+        listen = ( { address = "127.0.0.1:0"; }, { address = "127.0.0.1:0"; },
+                   { address = "[::1]:0"; }, { unix = "%s"; } );
+    """ % (APPS, path))
+    poll(lambda: len([x for x in d.log if "running on" in x]) == 4 or
+         len(d.urls) == 4, lambda: d.stderr)
+    tcp = [(m[1].strip("[]"), int(m[2])) for m in
+           (re.match(r"http://(.+):(\d+)$", u) for u in d.urls) if m]
+    assert len(tcp) == 3 and len(set(p for _, p in tcp)) == 3
+    for address in (*tcp, str(path)):
+        for _ in range(10):
+            c = d.connect(address=address)
+            assert c.request("GET", "/pid").status == 200
+            c.close()
+
+
+def test_inherited_descriptor(asgid):
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen()
+    port = s.getsockname()[1]
+    d = asgid("hello", "--fd", s.fileno(), listen=False,
+              pass_fds=[s.fileno()])
+    c = d.connect(address=("127.0.0.1", port))
+    assert c.request("GET", "/").status == 200
+    s.close()
+
+
+def test_socket_activation(asgid, tmp_path):
+    """LISTEN_FDS, as systemd does it: descriptors from 3 on."""
+    s = socket.socket()
+    s.bind(("127.0.0.1", 0))
+    s.listen()
+    port = s.getsockname()[1]
+    # the shell supplies its own process number, as exec keeps it
+    script = tmp_path / "activate"
+    script.write_text("#!/bin/sh\nexec 3<&%d\nLISTEN_PID=$$ LISTEN_FDS=1 "
+                      "exec %s \"$@\"\n" % (s.fileno(), program()))
+    script.chmod(0o755)
+    old = os.environ.get("ASGID")
+    os.environ["ASGID"] = str(script)
+    try:
+        d = asgid("hello", listen=False, pass_fds=[s.fileno()])
+    finally:
+        if old is None:
+            del os.environ["ASGID"]
+        else:
+            os.environ["ASGID"] = old
+    s.close()
+    c = d.connect(address=("127.0.0.1", port))
+    assert c.request("GET", "/").status == 200
+
+
+def test_notify(asgid, tmp_path):
+    """sd_notify: READY when serving, STOPPING when told to stop."""
+    path = str(tmp_path / "notify")
+    s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    s.bind(path)
+    s.settimeout(5 * SCALE)
+    d = asgid("hello", env={"NOTIFY_SOCKET": path})
+    got = s.recv(4096).decode()
+    while "READY=1" not in got:
+        got += "\n" + s.recv(4096).decode()
+    d.signal(signal.SIGTERM)
+    while "STOPPING=1" not in got:
+        got += "\n" + s.recv(4096).decode()
+    d.wait()
+    s.close()
+
+
+def test_pid_file(asgid, tmp_path):
+    path = tmp_path / "asgid.pid"
+    d = asgid("hello", "-o", "pid_file=%s" % path)
+    assert path.read_text().strip() == str(d.pid)
+    assert d.stop() == 0
+    assert not path.exists()
+
+
+def test_master_has_no_python(asgid):
+    d = asgid("hello")
+    with open("/proc/%d/maps" % d.pid) as f:
+        maps = f.read()
+    assert "libpython" not in maps and "microhttpd" not in maps
+    assert children(d.pid) == d.workers()
+
+
+def test_privileges(asgid, tmp_path):
+    if os.getuid() != 0:
+        pytest.skip("not root")
+    try:
+        user = pwd.getpwnam("nobody")
+    except KeyError:
+        pytest.skip("no user nobody")
+    # the application must be readable for that user
+    d = asgid("processes", "--log-level", "debug", "-o", "user=nobody",
+              serve=False)
+    try:
+        d.wait_serving()
+    except AssertionError:
+        if "ermission" in d.stderr:
+            d.allow("")
+            d.check_status = False
+            pytest.skip("the tree is not readable for nobody")
+        raise
+    i = ast.literal_eval(d.get("/info").text)
+    assert i["uid"] == user.pw_uid
+    with open("/proc/%d/status" % d.worker) as f:
+        status = f.read()
+    assert "Uid:\t%d\t%d\t%d\t%d" % ((user.pw_uid,) * 4) in status
+    assert "CapEff:\t0000000000000000" in status
