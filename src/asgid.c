@@ -59,7 +59,7 @@ print(const struct buf *text)
 	return STATUS_OK;
 }
 
-/* ---- actions: exit status -------------------------------------------- */
+/* ---- actions: exit status ----------------------------------------------- */
 
 static int
 do_run(const struct conf *conf)

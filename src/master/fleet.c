@@ -271,6 +271,17 @@ fleet_stop(struct fleet *f, bool now)
 		f->ops->on_empty(f);
 }
 
+bool
+fleet_has(struct fleet *f, pid_t pid)
+{
+	struct list *n;
+
+	for (n = f->children.next; n != &f->children; n = n->next)
+		if (list_entry(n, struct child, node)->pid == pid)
+			return true;
+	return false;
+}
+
 void
 fleet_reopen(struct fleet *f, const char *names, const int *fds, size_t nfds)
 {

@@ -34,7 +34,7 @@ struct fleet {
 	struct list		 children;	/* struct child */
 	unsigned		 generation;
 	unsigned		 serving;
-	unsigned		 unborn;	/* seats never served: first start */
+	unsigned		 unborn;	/* seats that never served */
 	bool			 stopping;
 };
 
@@ -46,6 +46,7 @@ void	 fleet_fini(struct fleet *);
 /* All workers: drain, or stop at once; the second may follow the first.
  * on_empty may be called before this returns. */
 void	 fleet_stop(struct fleet *, bool now);
+bool	 fleet_has(struct fleet *, pid_t);
 void	 fleet_reopen(struct fleet *, const char *names, const int *fds,
 	    size_t nfds);
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "master/master.h"
 
+#include <sys/wait.h>
+
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -145,6 +147,24 @@ static void
 on_reload_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg UNUSED)
 {
 	log_warn("reload is not supported yet: restart asgid instead");
+}
+
+/*
+ * As process 1 of a container the master inherits the orphans of everybody
+ * and has to bury them.  The workers' own watchers have run before, in this
+ * turn; one that has died since comes back by its own signal.
+ */
+static void
+on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
+{
+	struct master *m = arg;
+	siginfo_t info = { .si_pid = 0 };
+
+	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
+	    info.si_pid != 0 && !fleet_has(&m->fleet, info.si_pid)) {
+		(void)waitid(P_PID, (id_t)info.si_pid, NULL, WEXITED);
+		info.si_pid = 0;
+	}
 }
 
 /* ---- the fleet's news --------------------------------------------------- */
@@ -306,7 +326,7 @@ static const struct {
 	{ SIGUSR1,	on_reopen_signal },
 	{ SIGHUP,	on_reload_signal },
 	{ SIGPIPE,	LOOP_SIGNAL_IGNORE },
-	/* ignored by a careless parent, it would reap our children */
+	/* if a careless parent ignores it, our children are reaped for us */
 	{ SIGCHLD,	NULL },
 };
 
@@ -324,6 +344,9 @@ init_signals(struct master *m)
 			return STATUS_RUNTIME;
 		}
 	}
+	if (getpid() == 1 &&
+	    loop_signal(m->loop, SIGCHLD, on_child_signal, m) == -1)
+		log_warn("SIGCHLD: %s", strerror(errno));
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	return STATUS_OK;

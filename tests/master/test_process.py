@@ -14,7 +14,7 @@ import time
 
 import pytest
 
-from conftest import ASGID, DEADLINE, FAKE, poll, root_only, stat_of
+from conftest import ASGID, DEADLINE, FAKE, all_pids, poll, root_only, stat_of
 
 LISTEN = 'listen = ({ address = "127.0.0.1:0"; });\n'
 
@@ -109,9 +109,16 @@ def test_group(asgid):
 
 
 @root_only
-def test_root_without_user_is_warned(asgid):
-    a = asgid().serving()
+def test_daemon_as_root_without_user_is_warned(asgid):
+    a = asgid(conf=LISTEN).serving()
     assert "WARNING:  the application runs as root" in a.log
+    a.stop()
+
+
+@root_only
+def test_command_line_as_root_is_not_warned(asgid):
+    a = asgid().serving()
+    assert "as root" not in a.log
     a.stop()
 
 
@@ -406,6 +413,75 @@ def test_keys_in_a_terminal(asgid, key, drained):
     assert text.count("Finished worker process") == 2
     assert "Finished asgid [%d]" % a.pid in text
     assert not re.search("ERROR|CRITICAL|WARNING", text), text
+
+
+# ---- process 1 of a container ----------------------------------------------
+
+def zombies(parent):
+    """Children of a process that nobody has waited for."""
+    found = []
+    for pid in all_pids():
+        try:
+            text = pathlib.Path("/proc/%d/stat" % pid).read_text()
+        except OSError:
+            continue
+        state, ppid = text.rpartition(")")[2].split()[:2]
+        if state == "Z" and int(ppid) == parent:
+            found.append(pid)
+    return found
+
+
+@root_only
+def test_process_one_buries_orphans(asgid):
+    unshare = ["unshare", "--pid", "--fork", "--kill-child"]
+    if subprocess.run([*unshare, "true"], capture_output=True).returncode:
+        pytest.skip("no PID namespaces here")
+    a = asgid("--workers", "3", wrapper=unshare, fake="orphan").serving(3)
+    assert "Started asgid [1]" in a.log
+    master = a.worker()
+    a.wait_log("fake: orphan", 3)
+    poll(lambda: not zombies(master), lambda: zombies(master))
+    # and its workers are still its own
+    worker = next(p for p in all_pids()
+                  if (stat_of(p) or (0, 0))[1] == master)
+    os.kill(worker, signal.SIGKILL)
+    a.wait_log("fake: go", 4)
+    assert "died: killed by SIGKILL" in a.log
+    poll(lambda: not zombies(master), lambda: zombies(master))
+    os.kill(master, signal.SIGTERM)
+    assert a.wait() == 0
+
+
+# ---- descriptors -----------------------------------------------------------
+
+def test_master_leaks_no_descriptor(asgid, tmp):
+    def count():
+        return len(os.listdir("/proc/%d/fd" % a.pid))
+
+    a = asgid(conf=LISTEN + 'log = { access = "%s/access"; };' % tmp,
+              fake="recycle=10").serving()
+    before = count()
+    a.wait_log("Finished worker process", 5)
+    a.signal(signal.SIGUSR1)
+    a.wait_log("Log files reopened")
+    a.behave("")
+    before_go = a.log.count("fake: go")
+    a.wait_log("fake: go", before_go + 1)
+    poll(lambda: len(a.workers()) == 1 and count() == before,
+         lambda: (count(), before))
+    a.stop()
+
+
+@root_only
+def test_fork_fails_on_first_start(asgid):
+    def limit():
+        resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
+        os.setgid(54321)
+        os.setuid(54321)
+
+    a = asgid(preexec_fn=limit, env={"ASAN_OPTIONS": "detect_leaks=0"})
+    assert a.wait() == 1
+    assert "cannot start a worker: Resource temporarily unavailable" in a.log
 
 
 # ---- idle ------------------------------------------------------------------

@@ -21,11 +21,13 @@
  *	nodrain		ignores that it is told to drain, and SIGTERM
  *	says		like nodrain, but says that it is draining
  *	nostop		ignores that it is told to stop at once
+ *	orphan		leaves a dead process of a dead child when it starts
  *	mute		closes its channel when it is told to go
  */
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -307,6 +309,29 @@ report(void)
 	report_fds();
 }
 
+/* A grandchild whose parent ends first, and which then ends itself. */
+static void
+make_orphan(void)
+{
+	int fds[2];
+	char c;
+	pid_t pid;
+
+	if (pipe2(fds, O_CLOEXEC) == -1 || (pid = fork()) == -1)
+		fatal(1, "fake: %s", strerror(errno));
+	if (pid == 0) {
+		if (fork() == 0) {
+			close(fds[1]);
+			(void)!read(fds[0], &c, 1);
+		}
+		_exit(0);
+	}
+	(void)waitpid(pid, NULL, 0);
+	close(fds[0]);
+	close(fds[1]);
+	say("orphan");
+}
+
 /* The ends that come before any loop. */
 static void
 end_early(void)
@@ -339,6 +364,8 @@ main(int argc, char *argv[])
 		fake.words[0] = '\0';
 	if (word("report") != NULL)
 		report();
+	if (word("orphan") != NULL)
+		make_orphan();
 	if ((fake.loop = loop_new()) == NULL ||
 	    chan_init(&fake.chan, fake.loop, fake.birth.channel, on_message,
 	    on_eof, NULL) == -1)
