@@ -7,6 +7,7 @@ import pty
 import re
 import resource
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -42,6 +43,22 @@ def test_version():
     r = run("--version")
     assert r.returncode == 0 and r.stderr == ""
     assert re.fullmatch(r"asgid \d+\.\d+\.\d+\nfakeworker 1\n", r.stdout)
+
+
+def test_worker_beside_the_program_is_found(tmp):
+    shutil.copy(ASGID, tmp / "asgid")
+    shutil.copy(FAKE, tmp / "asgid-worker")
+    env = {k: v for k, v in os.environ.items() if k != "ASGID_WORKER"}
+    r = subprocess.run([tmp / "asgid", "--version"], capture_output=True,
+                       text=True, env=env, cwd="/")
+    assert r.returncode == 0 and r.stdout.endswith("\nfakeworker 1\n")
+
+
+def test_version_without_worker():
+    r = subprocess.run([ASGID, "--version"], capture_output=True, text=True,
+                       env=dict(os.environ, ASGID_WORKER="/nowhere/w"))
+    assert r.returncode == 1
+    assert r.stdout.startswith("asgid ") and "/nowhere/w: No such" in r.stderr
 
 
 def test_help():
