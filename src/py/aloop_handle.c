@@ -53,25 +53,6 @@ pool_put(struct aloop_state *st, struct pool *p, struct handle *h)
 	Py_DECREF(type);
 }
 
-static void
-pool_drain(struct pool *p)
-{
-	struct handle *h;
-
-	while ((h = p->free) != NULL) {
-		p->free = (struct handle *)(void *)h->callback;
-		PyObject_GC_Del(h);
-	}
-	p->nfree = 0;
-}
-
-void
-aloop_handle_free_lists(struct aloop_state *st)
-{
-	pool_drain(&st->handles);
-	pool_drain(&st->timers);
-}
-
 static int
 handle_set_args(struct handle *h, const struct call *c)
 {
@@ -167,7 +148,6 @@ Handle_clear(PyObject *op)
 	return 0;
 }
 
-/* The loop's state outlives the core here: the type holds the module. */
 static void
 Handle_dealloc(PyObject *op)
 {

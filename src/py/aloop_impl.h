@@ -131,24 +131,14 @@ struct aloop_state {
 	struct aloop_pool stats;
 };
 
-/* Borrowed; NULL before the module is imported. */
+/* Filled once the module is imported. */
 struct aloop_state *aloop_state(void);
-
-/* Every object reference of the state, for traverse and clear. */
-#define ALOOP_STATE_REFS(X)						\
-	X(loop_class) X(task_type) X(future_type) X(empty_tuple)	\
-	X(base_close) X(base_create_task) X(callback_error)		\
-	X(slow_callback) X(source_traceback) X(check_callback)		\
-	X(handle_repr) X(str_context) X(str__run) X(str__cancelled)	\
-	X(str_no_transport) X(str_current_handle) X(str_name)		\
-	X(str_create_task) X(core_type) X(handle_type) X(timer_type)	\
-	X(step_type)
 
 /* Add types and functions to the module being made; 0 or -1. */
 int	 aloop_handle_exec(PyObject *module, struct aloop_state *);
 int	 aloop_core_exec(PyObject *module, struct aloop_state *);
 int	 aloop_rest_exec(PyObject *module, struct aloop_state *);
-void	 aloop_handle_free_lists(struct aloop_state *);
+int	 aloop_registry_exec(void);
 
 /* aloop.c */
 int	 core_check_open(struct core *);

@@ -19,12 +19,29 @@
 
 /* ---- making futures and tasks --------------------------------------- */
 
+/* Interned keys, which the callee finds without comparing their text. */
+static int
+set_key(PyObject *dict, const char *name, PyObject *value)
+{
+	PyObject *key = PyUnicode_InternFromString(name);
+	int rc = -1;
+
+	if (key != NULL)
+		rc = PyDict_SetItem(dict, key, value);
+	Py_XDECREF(key);
+	return rc;
+}
+
 /* {"loop": self}, made once: no dict is built for each object. */
 static PyObject *
 loop_kwargs(struct core *c)
 {
-	if (UNLIKELY(c->future_kwargs == NULL))
-		c->future_kwargs = Py_BuildValue("{sO}", "loop", c);
+	if (LIKELY(c->future_kwargs != NULL))
+		return c->future_kwargs;
+	c->future_kwargs = PyDict_New();
+	if (c->future_kwargs != NULL &&
+	    set_key(c->future_kwargs, "loop", (PyObject *)c) == -1)
+		py_drop(&c->future_kwargs);
 	return c->future_kwargs;
 }
 
@@ -170,14 +187,18 @@ spawn_captured(struct core *c, PyObject *coro, bool factory)
 static int
 spawn_prepare(struct core *c)
 {
-#if PY_VERSION_HEX >= 0x030c0000
-	c->spawn_kwargs = Py_BuildValue("{sOsssO}", "loop", c, "name",
-	    TASK_NAME, "eager_start", Py_True);
-#else
-	c->spawn_kwargs = Py_BuildValue("{sOss}", "loop", c, "name",
-	    TASK_NAME);
-#endif
-	return c->spawn_kwargs != NULL ? 0 : -1;
+	PyObject *name = PyUnicode_InternFromString(TASK_NAME);
+	PyObject *kwargs = PyDict_New();
+
+	if (name == NULL || kwargs == NULL ||
+	    set_key(kwargs, "loop", (PyObject *)c) == -1 ||
+	    set_key(kwargs, "name", name) == -1 ||
+	    (PY_VERSION_HEX >= 0x030c0000 &&
+	    set_key(kwargs, "eager_start", Py_True) == -1))
+		py_drop(&kwargs);
+	Py_XDECREF(name);
+	c->spawn_kwargs = kwargs;
+	return kwargs != NULL ? 0 : -1;
 }
 
 PyObject *

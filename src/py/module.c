@@ -7,28 +7,28 @@
 #include "py/aloop.h"
 #include "py/aloop_impl.h"
 
-#include <string.h>
-
 #include "base/defs.h"
 
-/* The state of the one instance: a process has one interpreter. */
+/*
+ * The state is the process's, not the module object's, and is never cleared:
+ * at the end of the interpreter handles and loops may be dropped in any
+ * order, and each of them still finds its type and free list.
+ */
 static struct {
-	struct aloop_state *state;
+	struct aloop_state	state;
+	bool			filled;
 } the;
 
 struct aloop_state *
 aloop_state(void)
 {
-	return the.state;
+	return &the.state;
 }
 
 void
 aloop_pool_stats(struct aloop_pool *out)
 {
-	if (the.state != NULL)
-		*out = the.state->stats;
-	else
-		memset(out, 0, sizeof(*out));
+	*out = the.state.stats;
 }
 
 /* pool_stats() -> (hits, misses, in use, peak), for tests. */
@@ -47,7 +47,7 @@ spawn(PyObject *module UNUSED, PyObject *args)
 {
 	PyObject *loop, *coro;
 
-	if (!PyArg_ParseTuple(args, "O!O:spawn", the.state->core_type, &loop,
+	if (!PyArg_ParseTuple(args, "O!O:spawn", the.state.core_type, &loop,
 	    &coro))
 		return NULL;
 	return aloop_spawn(loop, coro);
@@ -88,9 +88,9 @@ intern_names(struct aloop_state *st)
 static int
 module_exec(PyObject *module)
 {
-	struct aloop_state *st = PyModule_GetState(module);
+	struct aloop_state *st = &the.state;
 
-	if (the.state != NULL) {
+	if (the.filled) {
 		PyErr_SetString(PyExc_ImportError,
 		    "_asgid can be imported once");
 		return -1;
@@ -98,43 +98,11 @@ module_exec(PyObject *module)
 	if (intern_names(st) == -1 ||
 	    aloop_handle_exec(module, st) == -1 ||
 	    aloop_core_exec(module, st) == -1 ||
-	    aloop_rest_exec(module, st) == -1)
+	    aloop_rest_exec(module, st) == -1 ||
+	    aloop_registry_exec() == -1)
 		return -1;
-	the.state = st;
+	the.filled = true;
 	return 0;
-}
-
-static int
-module_traverse(PyObject *module, visitproc visit, void *arg)
-{
-	struct aloop_state *st = PyModule_GetState(module);
-
-#define X(member) Py_VISIT((PyObject *)st->member);
-	ALOOP_STATE_REFS(X)
-#undef X
-	return 0;
-}
-
-static int
-module_clear(PyObject *module)
-{
-	struct aloop_state *st = PyModule_GetState(module);
-
-#define X(member) Py_CLEAR(st->member);
-	ALOOP_STATE_REFS(X)
-#undef X
-	return 0;
-}
-
-static void
-module_free(void *module)
-{
-	struct aloop_state *st = PyModule_GetState(module);
-
-	(void)module_clear(module);
-	aloop_handle_free_lists(st);
-	if (the.state == st)
-		the.state = NULL;
 }
 
 static PyModuleDef_Slot slots[] = {
@@ -145,12 +113,8 @@ static PyModuleDef_Slot slots[] = {
 static struct PyModuleDef def = {
 	.m_base = PyModuleDef_HEAD_INIT,
 	.m_name = "_asgid",
-	.m_size = sizeof(struct aloop_state),
 	.m_methods = methods,
 	.m_slots = slots,
-	.m_traverse = module_traverse,
-	.m_clear = module_clear,
-	.m_free = module_free,
 };
 
 PyMODINIT_FUNC

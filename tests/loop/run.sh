@@ -31,6 +31,10 @@ fi
 PYLOOP_PYTHON=$venv/bin/python
 PYTHONDONTWRITEBYTECODE=1
 export PYLOOP_PYTHON PYTHONDONTWRITEBYTECODE
+if grep -q '^ASGID_LDFLAGS = .*-fsanitize' "$ASGID_BUILDDIR/Makefile"; then
+	# Python's own arenas would hide errors, and it leaks by design
+	export PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0
+fi
 
 "$pyloop" -m pytest -q -rsfE -p no:cacheprovider --rootdir "$here" "$@" \
 	"$here" || exit 1

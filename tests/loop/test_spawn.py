@@ -284,7 +284,9 @@ def test_memory_is_flat(ours):
     for _ in range(200):
         in_loop(ours, lambda: batch(1000), 3)
     gc.collect()
-    assert rss() - before < 2 << 20
+    with open('/proc/self/maps') as f:
+        asan = 'libasan' in f.read()        # keeps what is freed for a while
+    assert asan or rss() - before < 2 << 20
     after = _asgid.pool_stats()
     assert after[2] == in_use
     assert after[0] > hits
