@@ -232,6 +232,38 @@ START_TEST(subprocesses_work)
 }
 END_TEST
 
+/* uvloop.install() in an application: its policy is for loops of its own. */
+START_TEST(foreign_policy_breaks_nothing)
+{
+	start("");
+	support_exec("import asyncio, warnings\n"
+	    "warnings.simplefilter('ignore')\n"
+	    "import _asgid\n"
+	    "class Policy(asyncio.DefaultEventLoopPolicy):\n"
+	    "    def get_child_watcher(self): raise NotImplementedError\n"
+	    "    def new_event_loop(self): raise NotImplementedError\n"
+	    "asyncio.set_event_loop_policy(Policy())\n"
+	    "async def run():\n"
+	    "    p = await asyncio.create_subprocess_exec('sh', '-c', "
+	    "'echo out; exit 3', stdout=-1)\n"
+	    "    return await p.communicate(), p.returncode\n"
+	    "async def fail():\n"
+	    "    try: await asyncio.create_subprocess_exec('/nowhere')\n"
+	    "    except FileNotFoundError: return 'refused'\n"
+	    "loop = _asgid.Loop()\n"
+	    "got = loop.run_until_complete(run())\n"
+	    "assert got == ((b'out\\n', None), 3), got\n"
+	    "assert loop.run_until_complete(fail()) == 'refused'\n"
+	    "assert loop.run_until_complete(asyncio.wait_for(asyncio.to_thread("
+	    "int, 5), 5)) == 5\n"
+	    "async def close(): await loop.shutdown_default_executor()\n"
+	    "loop.run_until_complete(close())\n"
+	    "loop.close()\n");
+	ck_assert_str_eq(support_log(), "");
+	host_stop();
+}
+END_TEST
+
 START_TEST(logging_is_left_alone)
 {
 	start("");
@@ -624,6 +656,7 @@ main(void)
 	tcase_add_test(host, print_appears_at_once);
 	tcase_add_test(host, closed_stdout_is_no_error);
 	tcase_add_test(host, subprocesses_work);
+	tcase_add_test(host, foreign_policy_breaks_nothing);
 	tcase_add_test(host, logging_is_left_alone);
 	tcase_add_test(host, stop_runs_atexit);
 	tcase_add_test(host, bad_home_is_refused);
