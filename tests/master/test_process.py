@@ -244,8 +244,11 @@ def careless_parent():
 def test_signals_of_a_careless_parent(asgid):
     a = asgid(preexec_fn=careless_parent, fake="report").serving()
     assert "fake: SigBlk:\t0000000000000000" in a.log
-    keyboard = 1 << signal.SIGINT - 1 | 1 << signal.SIGQUIT - 1
-    assert "fake: SigIgn:\t%016x" % keyboard in a.log
+    ignored = int(re.search(r"fake: SigIgn:\t(\w+)", a.log)[1], 16)
+    # 32 and 33 are the C library's: it lets nobody touch them, but its
+    # posix_spawn() leaves them ignored
+    ignored &= ~(1 << 32 - 1 | 1 << 33 - 1)
+    assert ignored == 1 << signal.SIGINT - 1 | 1 << signal.SIGQUIT - 1
     a.stop()
 
 
