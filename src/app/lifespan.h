@@ -39,7 +39,7 @@ struct lifespan {
 	struct loop	*loop;
 	PyObject	*aloop, *callable;	/* owned, as all of these */
 	PyObject	*state;		/* dict */
-	PyObject	*port;		/* capsule: the application's way to us */
+	PyObject	*port;		/* capsule: the way to us */
 	PyObject	*task;		/* NULL: none, or its end was seen */
 	PyObject	*waiters;	/* list of the Futures of receive() */
 	const char	*version;

@@ -20,7 +20,7 @@
 #include "py/error.h"
 #include "py/names.h"
 
-/* ---- what to start --------------------------------------------------- */
+/* ---- what to start ------------------------------------------------------ */
 
 /*
  * Find the virtual environment to use.  1: in *v; 0: none; -1: refused, why
@@ -114,7 +114,7 @@ fill_config(PyConfig *config, const struct venv *v)
 	return PyStatus_Ok();
 }
 
-/* ---- start ----------------------------------------------------------- */
+/* ---- start -------------------------------------------------------------- */
 
 static PyStatus
 initialize(const struct venv *v)

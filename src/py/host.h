@@ -30,7 +30,7 @@ int	 host_start(const struct conf *, struct buf *reason);
  */
 void	 host_stop(void);
 
-/* ---- virtual environments, for the checks and their tests ------------- */
+/* ---- virtual environments, for the checks and their tests --------------- */
 
 struct venv {
 	char	*dir;		/* absolute */

@@ -129,7 +129,7 @@ START_TEST(load_refused)
 }
 END_TEST
 
-/* ---- loading: what works -------------------------------------------------- */
+/* ---- loading: what works ------------------------------------------------ */
 
 #define BODY	"  await send({'who': scope['who'], 'got': await receive()})\n"
 #define DETECTED "WARNING:  ASGI app factory detected. Using it, but please " \
@@ -187,7 +187,8 @@ static const struct loaded {
 	{ "", "class app:\n async def __call__(self, scope, receive, send):\n"
 	  " " BODY, "3.0", DETECTED },
 	{ FLAG, "def app():\n def f(scope):\n"
-	  "  async def run(receive, send):\n  " BODY "  return run\n return f\n",
+	  "  async def run(receive, send):\n  " BODY "  return run\n"
+	  " return f\n",
 	    "2.0", "" },
 };
 
@@ -264,7 +265,7 @@ START_TEST(load_wraps_no_coroutine_function)
 }
 END_TEST
 
-/* ---- lifespan -------------------------------------------------------------- */
+/* ---- lifespan ---------------------------------------------------------- */
 
 #define WAIT_UP	"INFO:     Waiting for application startup.\n"
 #define UP	"INFO:     Application startup complete.\n"
