@@ -233,5 +233,6 @@ check_contiguous(const struct check_head *head)
 			return false;
 		at += 2;
 	}
-	return true;
+	/* the empty line, CR and LF, ends it */
+	return at + 2 == head->method.p + head->header_size;
 }

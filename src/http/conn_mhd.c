@@ -112,21 +112,6 @@ expire_head(struct conn *c)
 	conn_shut(c);
 }
 
-/* The library does not say when a head begins to arrive; the kernel does. */
-static void
-expire_idle(struct conn *c)
-{
-	struct tcp_info info;
-	nsec_t idle = mono_now() - c->rested;
-
-	if (tcp_info(c, &info) && (nsec_t)info.tcpi_last_data_recv *
-	    NSEC_PER_MSEC + 5 * NSEC_PER_MSEC < idle)
-		conn_deadline(c, DEADLINE_HEAD,
-		    c->front->conf->timeouts_header);
-	else
-		conn_shut(c);
-}
-
 static void
 expire_body(struct conn *c)
 {
@@ -166,7 +151,7 @@ typedef void expire_f(struct conn *);
 static expire_f *const expiries[] = {
 	[DEADLINE_NONE]		= NULL,
 	[DEADLINE_FIRST]	= expire_head,
-	[DEADLINE_IDLE]		= expire_idle,
+	[DEADLINE_IDLE]		= conn_shut,
 	[DEADLINE_HEAD]		= expire_head,
 	[DEADLINE_BODY]		= expire_body,
 	[DEADLINE_WRITE]	= expire_write,
@@ -218,6 +203,20 @@ on_io(struct loop *loop UNUSED, struct loop_io *io, unsigned revents)
 		conn_resume(c);
 }
 
+/* ---- bytes ------------------------------------------------------------- */
+
+void
+conn_on_recv(struct conn *c, ssize_t n)
+{
+	c->front->current = c;
+	if (n <= 0 || c->stage != STAGE_HEAD || c->head_begun)
+		return;
+	c->head_begun = true;
+	if (c->deadline == DEADLINE_IDLE)
+		conn_deadline(c, DEADLINE_HEAD,
+		    c->front->conf->timeouts_header);
+}
+
 /* ---- start and end ------------------------------------------------------ */
 
 static void
@@ -235,6 +234,7 @@ conn_new(struct front *f, struct MHD_Connection *mhd, void **ctx)
 	loop_work_init(&c->dispatch, LOOP_DEFERRED, on_dispatch);
 	c->req.ends = &c->ends;
 	list_append(&f->conns, &c->node);
+	f->by_fd[c->fd] = c;
 	f->stats.connections++;
 	loop_io_set(f->loop, &c->io, LOOP_RDHUP | LOOP_EDGE);
 	conn_deadline(c, DEADLINE_FIRST, f->conf->timeouts_header);
@@ -293,6 +293,7 @@ rest(struct conn *c, bool ok)
 	c->status = 0;
 	c->body_bytes = c->body_in = 0;
 	c->started = 0;
+	c->head_begun = false;
 	c->refusal = REFUSAL_NONE;
 	c->target = c->cut = NULL;
 	c->rested = loop_now(f->loop);
@@ -308,10 +309,19 @@ conn_free(struct conn *c)
 {
 	struct front *f = c->front;
 
+	/* some request lines make it close without a word */
+	if (c->head_begun && c->stage == STAGE_HEAD && !c->half_closed &&
+	    !c->closing)
+		conn_on_library_error(c, 400);
 	/* 0.9.75 forgets the completion callback after some parse errors */
 	if (c->stage != STAGE_HEAD || c->dispatched || c->status != 0)
 		rest(c, false);
 	f->ops->closed(&c->ends);
+	if (c->lingers)
+		linger_add(&f->lingerers, c->fd);
+	f->by_fd[c->fd] = NULL;
+	if (f->current == c)
+		f->current = NULL;
 	loop_timer_del(f->loop, &c->timer);
 	loop_io_forget(f->loop, &c->io);
 	list_remove(&c->node);
@@ -338,6 +348,7 @@ conn_on_completed(void *cls UNUSED, struct MHD_Connection *mhd UNUSED,
 	if (c == NULL)
 		return;
 	*ctx = NULL;
+	c->front->current = c;
 	rest(c, c->answer == ANSWER_DIRECT ? c->out_flushed :
 	    code == MHD_REQUEST_TERMINATED_COMPLETED_OK);
 }
@@ -356,6 +367,7 @@ conn_on_uri(void *cls UNUSED, const char *uri, struct MHD_Connection *mhd)
 	struct conn *c = info->socket_context;
 	char *q;
 
+	c->front->current = c;
 	c->target = (char *)(uintptr_t)uri;
 	c->target_len = uri != NULL ? strlen(uri) : 0;
 	if (uri != NULL && (q = strchr(c->target, '?')) != NULL) {
@@ -412,6 +424,21 @@ trim_fields(struct front *f)
 		f->fields[i].value = str_trim(f->fields[i].value);
 }
 
+static bool
+has_padded_encoding(const struct front *f)
+{
+	const struct http_field *field;
+	size_t i;
+
+	for (i = 0; i < f->nfields; i++) {
+		field = &f->fields[i];
+		if (str_ieq(field->name, STR("Transfer-Encoding")) &&
+		    str_trim(field->value).n != field->value.n)
+			return true;
+	}
+	return false;
+}
+
 static enum refusal
 check_conn(struct conn *c, const char *method, const char *version)
 {
@@ -437,6 +464,9 @@ check_conn(struct conn *c, const char *method, const char *version)
 		c->cut[-1] = '?';
 	if (!MHD_1_0 && c->target != NULL && !check_contiguous(&head))
 		return REFUSAL_SYNTAX;
+	/* "chunked" with blanks behind it is another coding to the library */
+	if (!MHD_1_0 && has_padded_encoding(f))
+		return REFUSAL_TE;
 	trim_fields(f);
 	if (c->target == NULL)
 		return REFUSAL_TARGET;
@@ -468,8 +498,8 @@ admit(struct conn *c)
 	return REFUSAL_NONE;
 }
 
-static enum MHD_Result
-refuse(struct conn *c, enum refusal why)
+static void
+note_refusal(struct conn *c, enum refusal why)
 {
 	char text[HTTP_DESCRIBE_MAX];
 
@@ -477,8 +507,51 @@ refuse(struct conn *c, enum refusal why)
 	log_info("refused: %s: %u %s", text, refusals[why].status,
 	    refusals[why].text);
 	c->front->stats.refused++;
+	c->lingers = true;
+}
+
+static enum MHD_Result
+refuse(struct conn *c, enum refusal why)
+{
+	note_refusal(c, why);
 	c->stage = STAGE_REFUSED;
 	return reply_refusal(c, why);
+}
+
+/* What the library refuses by itself, by its status. */
+static enum refusal
+library_refusal(const struct conn *c, unsigned status)
+{
+	static const enum refusal by_status[] = { REFUSAL_HEADER_SIZE,
+	    REFUSAL_TARGET_SIZE, REFUSAL_BODY_SIZE, REFUSAL_VERSION,
+	    REFUSAL_UNSUPPORTED };
+	size_t i;
+
+	if (c->stage == STAGE_HEAD && status == 413)
+		return REFUSAL_LENGTH;	/* more than 64 bits */
+	for (i = 0; i < countof(by_status); i++)
+		if (refusals[by_status[i]].status == status)
+			return by_status[i];
+	return c->stage == STAGE_HEAD ? REFUSAL_SYNTAX : REFUSAL_BODY;
+}
+
+/*
+ * Its own answer is a page of HTML, without a Date: ours goes out first, and
+ * what the library sends after it finds the sending side shut.
+ */
+void
+conn_on_library_error(struct conn *c, unsigned status)
+{
+	enum refusal why = library_refusal(c, status);
+
+	if (c->answer != ANSWER_NONE || c->closing)
+		return;
+	if (c->target != NULL && c->req.path.n == 0)
+		c->req.path = (struct str){ c->target, c->target_len };
+	note_refusal(c, why);
+	direct_refuse(c, why);
+	shutdown(c->fd, SHUT_WR);
+	tell_gone(c);
 }
 
 static enum MHD_Result
@@ -624,11 +697,16 @@ conn_on_access(void *cls UNUSED, struct MHD_Connection *mhd UNUSED,
 {
 	struct conn *c = *ctx;
 
+	enum MHD_Result r;
+
 	if (c == NULL)
 		return MHD_NO;
+	c->front->current = c;
 	if (c->stage == STAGE_HEAD)
-		return on_head(c, method, version);
-	if (c->stage == STAGE_EXPECT)
-		return on_expect(c);
-	return *size > 0 ? on_piece(c, data, size) : on_end(c);
+		r = on_head(c, method, version);
+	else if (c->stage == STAGE_EXPECT)
+		r = on_expect(c);
+	else
+		r = *size > 0 ? on_piece(c, data, size) : on_end(c);
+	return r;
 }

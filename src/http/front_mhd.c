@@ -18,6 +18,7 @@
 #include "base/defs.h"
 #include "base/log.h"
 #include "http/mhd_priv.h"
+#include "http/tap.h"
 
 /* Connections taken a wake-up: few, so that workers share fairly. */
 #define ACCEPT_BATCH	8
@@ -41,6 +42,16 @@ wants_run(struct front *f)
 	return MHD_get_timeout(f->mhd, &timeout) == MHD_YES && timeout == 0;
 }
 
+/* Descriptors that are no connection's are the application's. */
+static void
+on_recv(void *arg, int fd, ssize_t n)
+{
+	struct front *f = arg;
+
+	if ((size_t)fd < f->nby_fd && f->by_fd[fd] != NULL)
+		conn_on_recv(f->by_fd[fd], n);
+}
+
 static void
 on_run(struct loop *loop, struct loop_work *w)
 {
@@ -48,10 +59,13 @@ on_run(struct loop *loop, struct loop_work *w)
 	int budget = RUN_BUDGET;
 	bool more;
 
+	tap_open(on_recv, f);
 	do {
 		MHD_run(f->mhd);
 		more = wants_run(f);
 	} while (more && --budget > 0);
+	tap_open(NULL, NULL);
+	f->current = NULL;
 	if (more)
 		loop_work_add(loop, w);
 }
@@ -63,16 +77,34 @@ on_mhd_io(struct loop *loop UNUSED, struct loop_io *io,
 	front_need_run(container_of(io, struct front, mhd_io));
 }
 
+/* The library's words when it answers a request by itself. */
+static const char refusal_words[] =
+    "Error processing request (HTTP response code is %u";
+
+static void
+library_error(struct front *f, va_list ap)
+{
+	va_list copy;
+
+	if (f->current == NULL)
+		return;
+	va_copy(copy, ap);
+	conn_on_library_error(f->current, va_arg(copy, unsigned));
+	va_end(copy);
+}
+
 /*
  * What the library has to say is for a debugging eye: bad requests and lost
  * clients are not the administrator's errors.
  */
 static void PRINTF(2, 0)
-on_library_log(void *cls UNUSED, const char *fmt, va_list ap)
+on_library_log(void *cls, const char *fmt, va_list ap)
 {
 	char text[512];
 	size_t n;
 
+	if (strncmp(fmt, refusal_words, sizeof(refusal_words) - 1) == 0)
+		library_error(cls, ap);
 	if (!log_enabled(LOG_L_DEBUG))
 		return;
 	vsnprintf(text, sizeof(text), fmt, ap);
@@ -99,7 +131,7 @@ start_library(struct front *f)
 	flags |= MHD_USE_NO_THREAD_SAFETY;
 #endif
 	return MHD_start_daemon(flags, 0, NULL, NULL, conn_on_access, f,
-	    MHD_OPTION_EXTERNAL_LOGGER, on_library_log, NULL,
+	    MHD_OPTION_EXTERNAL_LOGGER, on_library_log, f,
 	    MHD_OPTION_CONNECTION_LIMIT,
 	    (unsigned)f->conf->limits_connections + 16,
 	    MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)MHD_POOL_SIZE,
@@ -112,7 +144,8 @@ start_library(struct front *f)
 #if MHD_1_0
 	    MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
 #else
-	    MHD_OPTION_STRICT_FOR_CLIENT, 1,
+	    /* what 1 refuses it closes without an answer; we check */
+	    MHD_OPTION_STRICT_FOR_CLIENT, 0,
 #endif
 	    MHD_OPTION_END);
 }
@@ -180,6 +213,24 @@ local_of(struct conn *c, const struct listener *l)
 	return own;
 }
 
+static int
+make_slot(struct front *f, int fd)
+{
+	size_t n = f->nby_fd > 0 ? f->nby_fd : 64;
+	struct conn **by_fd;
+
+	if ((size_t)fd < f->nby_fd)
+		return 0;
+	while (n <= (size_t)fd)
+		n *= 2;
+	if ((by_fd = realloc(f->by_fd, n * sizeof(*by_fd))) == NULL)
+		return -1;
+	memset(by_fd + f->nby_fd, 0, (n - f->nby_fd) * sizeof(*by_fd));
+	f->by_fd = by_fd;
+	f->nby_fd = n;
+	return 0;
+}
+
 static void
 take(struct front *f, const struct listener *l, int fd,
     const struct sock_addr *peer)
@@ -187,7 +238,8 @@ take(struct front *f, const struct listener *l, int fd,
 	struct conn *c = calloc(1, sizeof(*c) +
 	    (l->wildcard ? sizeof(struct sock_addr) : 0));
 
-	if (c == NULL) {
+	if (c == NULL || make_slot(f, fd) == -1) {
+		free(c);
 		close(fd);
 		return;
 	}
@@ -377,6 +429,7 @@ front_new(struct loop *loop, const struct conf *conf,
 	list_init(&f->conns);
 	loop_work_init(&f->run, LOOP_ENGINE, on_run);
 	loop_timer_init(&f->retry, on_retry);
+	linger_init(&f->lingerers, loop);
 	accesslog_init(&f->log, loop, -1, conf->log_format);
 	if ((f->mhd = start_library(f)) == NULL) {
 		log_err("libmicrohttpd: cannot start: %s", strerror(errno));
@@ -405,7 +458,9 @@ front_free(struct front **fp)
 	MHD_stop_daemon(f->mhd);
 	loop_work_del(f->loop, &f->run);
 	loop_timer_del(f->loop, &f->retry);
+	linger_fini(&f->lingerers);
 	accesslog_fini(&f->log);
+	free(f->by_fd);
 	free(f->listeners);
 	free(f->fields);
 	free(f);

@@ -21,6 +21,7 @@
 #include "http/accesslog.h"
 #include "http/check.h"
 #include "http/front.h"
+#include "http/linger.h"
 #include "http/outq.h"
 
 /* One pool a connection: request line, fields, read buffer, response head.
@@ -91,6 +92,8 @@ struct conn {
 	bool		 shut_rd;	/* we shut its receiving side */
 	bool		 aborted;	/* never to be completed */
 	bool		 close_after;	/* no further request */
+	bool		 head_begun;	/* first bytes of a head are here */
+	bool		 lingers;	/* was refused, with bytes unread */
 	bool		 counted;	/* in front->stats.in_flight */
 	struct loop_work dispatch;	/* at the end of the turn */
 
@@ -142,7 +145,10 @@ struct front {
 	uint64_t	 max_requests;
 	struct front_stats stats;
 	struct conn	*adding;	/* set while MHD_add_connection runs */
-	const struct listener *from;
+	struct conn	**by_fd;	/* connections by descriptor */
+	size_t		 nby_fd;
+	struct conn	*current;	/* whom the library is busy with */
+	struct lingerers lingerers;
 
 	/* the fields of the request looked at last */
 	struct http_field *fields;
@@ -162,6 +168,10 @@ enum MHD_Result conn_on_access(void *, struct MHD_Connection *, const char *,
 	    const char *, const char *, const char *, size_t *, void **);
 void	 conn_on_completed(void *, struct MHD_Connection *, void **,
 	    enum MHD_RequestTerminationCode);
+/* recv() has returned n. */
+void	 conn_on_recv(struct conn *, ssize_t n);
+/* The library is about to answer by itself, with this status. */
+void	 conn_on_library_error(struct conn *, unsigned status);
 void	 conn_resume(struct conn *);
 void	 conn_shut(struct conn *);
 void	 conn_deadline(struct conn *, enum deadline, nsec_t timeout);

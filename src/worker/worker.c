@@ -33,8 +33,10 @@
 #include "py/error.h"
 #include "py/host.h"
 
-/* Cancelled requests have so long to clean up. */
+/* Cancelled requests have so long to clean up; less when all must end at
+ * once, so that lifespan.shutdown has its turn before the master kills. */
 #define CANCEL_TIME	(2 * NSEC_PER_SEC)
+#define CANCEL_NOW	(500 * NSEC_PER_MSEC)
 
 enum phase { STARTING, READY, SERVING, DRAINING, STOPPING, OVER };
 
@@ -106,31 +108,28 @@ on_front_drained(void *arg)
 }
 
 static void
-cancel(void)
+cancel(nsec_t patience)
 {
 	self.cancelled = true;
 	cycle_cancel_all();
 	loop_timer_set(self.loop, &self.patience,
-	    loop_now(self.loop) + CANCEL_TIME);
+	    loop_now(self.loop) + patience);
 }
 
 /* Patience has run out: first with the applications, then with all. */
 static void
-on_patience(struct loop *loop, struct loop_timer *t UNUSED)
+on_patience(struct loop *loop UNUSED, struct loop_timer *t UNUSED)
 {
 	if (!self.cancelled) {
 		log_warn("cancelling %u running request(s): timeouts.graceful "
 		    "exceeded", cycle_running());
-		cancel();
+		cancel(CANCEL_TIME);
 		return;
 	}
-	if (!self.drained) {
+	if (!self.drained)
 		front_abort(self.front);
-		loop_timer_set(loop, &self.patience,
-		    loop_now(loop) + CANCEL_TIME);
-		if (cycle_running() == 0)
-			return;
-	}
+	if (cycle_running() == 0)
+		return;			/* drained() comes now */
 	log_err("%u request(s) ignore their cancellation and are abandoned",
 	    cycle_running());
 	cycle_on_idle(NULL, NULL);
@@ -157,7 +156,13 @@ drain(bool now)
 		check_later(NULL);
 	}
 	if (now && self.phase == DRAINING && !self.cancelled)
-		cancel();
+		cancel(CANCEL_NOW);
+}
+
+/* Ctrl-C reaches the whole terminal group; only the master acts on it. */
+static void
+on_interrupt(struct loop *loop UNUSED, int signo UNUSED, void *arg UNUSED)
+{
 }
 
 static void
@@ -275,6 +280,8 @@ start_loop(void)
 	loop_work_init(&self.check, LOOP_DEFERRED, on_check);
 	loop_signal(self.loop, SIGTERM, on_signal, NULL);
 	loop_signal(self.loop, SIGQUIT, on_signal, NULL);
+	/* caught, not ignored: that the application's children would inherit */
+	loop_signal(self.loop, SIGINT, on_interrupt, NULL);
 	loop_signal(self.loop, SIGPIPE, LOOP_SIGNAL_IGNORE, NULL);
 	loop_signal(self.loop, SIGHUP, LOOP_SIGNAL_IGNORE, NULL);
 	loop_signal(self.loop, SIGUSR1, LOOP_SIGNAL_IGNORE, NULL);
