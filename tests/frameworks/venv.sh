@@ -25,7 +25,7 @@ venv=$folder/venv-$hash
 exec 9>"$folder/.venv.lock"
 flock 9
 if [ ! -e "$venv/.complete" ]; then
-	rm -rf "$folder"/venv-*
+	rm -rf "$venv"
 	{
 		"$python" -m venv "$venv" &&
 		"$venv/bin/python" -m pip install --quiet --no-input \
