@@ -48,7 +48,7 @@ control(struct loop *l, int op, int fd, uint32_t gen, unsigned events)
 	return epoll_ctl(l->epfd, op, fd, &ev);
 }
 
-/* ---- watchers ------------------------------------------------------- */
+/* ---- watchers ----------------------------------------------------------- */
 
 static struct io_slot *
 slot_of(struct loop *l, int fd)
@@ -167,7 +167,7 @@ loop_io_del(struct loop *l, struct loop_io *io)
 	loop_io_forget(l, io);
 }
 
-/* ---- waking --------------------------------------------------------- */
+/* ---- waking ------------------------------------------------------------- */
 
 void
 loop_wake(struct loop *l)
@@ -183,7 +183,7 @@ loop_wake(struct loop *l)
 	errno = saved;
 }
 
-/* ---- steps 5 and 6 -------------------------------------------------- */
+/* ---- steps 5 and 6 ------------------------------------------------------ */
 
 static int
 wait_ms(struct loop *l, struct epoll_event *ev, nsec_t timeout)
@@ -262,7 +262,7 @@ loop_io_turn(struct loop *l, nsec_t timeout)
 	return 0;
 }
 
-/* ---- life ----------------------------------------------------------- */
+/* ---- life --------------------------------------------------------------- */
 
 int
 loop_io_open(struct loop *l)

@@ -74,7 +74,7 @@ timers_collect(struct loop *l)
 			size_t cap = l->due_cap > 0 ? 2 * l->due_cap : 64;
 			struct loop_timer **due;
 
-			due = reallocarray(l->due, cap, sizeof(struct loop_timer *));
+			due = reallocarray(l->due, cap, sizeof(*due));
 			if (due == NULL)
 				return;
 			l->due = due;

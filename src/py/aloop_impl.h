@@ -31,7 +31,7 @@ struct handle {
 	PyObject	*argv[HANDLE_ARGS];
 	PyObject	*context;
 	PyObject	*source_traceback;	/* debug mode, else NULL */
-	PyObject	*repr;		/* of a handle cancelled in debug mode */
+	PyObject	*repr;		/* if cancelled in debug mode */
 	PyObject	*weakrefs;
 	int8_t		 nargs;		/* or HANDLE_TUPLE */
 	bool		 cancelled;
@@ -98,7 +98,7 @@ struct core {
 	PyThreadState		*tstate;	/* while the GIL is released */
 	PyObject		*thread_id;
 	PyObject		*task_factory;
-	PyObject		*captured;	/* task step, see CORE_CAPTURE */
+	PyObject		*captured;	/* see CORE_CAPTURE */
 	PyObject		*captured_context;
 	PyObject		*future_kwargs;	/* {"loop": self} */
 	PyObject		*spawn_kwargs;	/* those of a request's Task */
@@ -117,7 +117,7 @@ struct aloop_state {
 	PyTypeObject	*core_type, *handle_type, *timer_type;
 	PyObject	*loop_class;		/* class Loop */
 	PyObject	*task_type, *future_type;
-	PyTypeObject	*step_type;		/* what a Task queues, once seen */
+	PyTypeObject	*step_type;		/* what a Task queues */
 	PyObject	*empty_tuple;
 	/* functions of the standard library's class */
 	PyObject	*base_close, *base_create_task;
@@ -140,15 +140,14 @@ int	 aloop_core_exec(PyObject *module, struct aloop_state *);
 int	 aloop_rest_exec(PyObject *module, struct aloop_state *);
 int	 aloop_registry_exec(void);
 
-/* aloop.c */
-int	 core_check_open(struct core *);
+/* aloop_ready.c */
+extern const struct loop_hooks core_hooks;
 int	 core_push(struct core *, PyObject *handle /* borrowed */);
-/* call_soon(callback, *args, context=None) and its kin: `names` are the
- * parameters before *args, the last of them the callback; the others are
- * stored (borrowed) in `lead`. 0 or -1. */
-int	 core_parse(struct core *, const char *const *names, int nnames,
-	    PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames,
-	    struct call *, PyObject **lead);
+PyObject *core_pop(struct core *);	/* new; not from an empty queue */
+
+/* aloop_call.c */
+extern PyMethodDef aloop_call_methods[];
+int	 core_check_open(struct core *);
 bool	 core_running(const struct core *);
 
 /* aloop_io.c */

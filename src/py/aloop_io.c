@@ -62,7 +62,7 @@ watch_get(struct core *c, int fd)
 	if (fd >= c->nwatches) {
 		for (n = c->nwatches > 0 ? c->nwatches : 64; n <= fd; n *= 2)
 			continue;
-		v = PyMem_Realloc(c->watches, (size_t)n * sizeof(struct watch *));
+		v = PyMem_Realloc(c->watches, (size_t)n * sizeof(*v));
 		if (v == NULL)
 			goto nomem;
 		while (c->nwatches < n)

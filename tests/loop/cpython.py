@@ -18,11 +18,11 @@ import _asgid
 #   test_proactor_events, test_windows_*: Windows
 #   test_protocols, test_transports, test_sslproto: no loop, or a mock of one
 MODULES = """
-test_base_events test_buffered_proto test_context test_eager_task_factory test_events
-test_futures test_futures2 test_locks test_pep492 test_queues test_runners
-test_sendfile test_server test_sock_lowlevel test_ssl test_staggered
-test_streams test_subprocess test_taskgroups test_tasks test_threads
-test_timeouts test_unix_events test_waitfor
+test_base_events test_buffered_proto test_context test_eager_task_factory
+test_events test_futures test_futures2 test_locks test_pep492 test_queues
+test_runners test_sendfile test_server test_sock_lowlevel test_ssl
+test_staggered test_streams test_subprocess test_taskgroups test_tasks
+test_threads test_timeouts test_unix_events test_waitfor
 """.split()
 
 # Test or class -> why it cannot hold for a loop that is not the standard
