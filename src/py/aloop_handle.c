@@ -9,8 +9,6 @@
 #include "py/aloop.h"
 #include "py/aloop_impl.h"
 
-#include <math.h>
-
 #include "base/defs.h"
 
 /* ---- making and dropping -------------------------------------------- */
@@ -202,11 +200,15 @@ on_timer(struct loop *l UNUSED, struct loop_timer *lt)
 static nsec_t
 to_nsec(double when)
 {
-	double ns = ceil(when * 1e9);
+	double ns = when * 1e9;
+	nsec_t whole;
 
 	if (!(ns > 0))			/* not a number, too */
 		return 0;
-	return ns < 9.2e18 ? (nsec_t)ns : NSEC_NEVER - 1;
+	if (ns >= 9.2e18)
+		return NSEC_NEVER - 1;
+	whole = (nsec_t)ns;
+	return whole + ((double)whole < ns);
 }
 
 struct timer_handle *
