@@ -129,6 +129,24 @@ def parse_head(raw):
     return r
 
 
+def unread(local, remote):
+    """Bytes in the receive buffer of the IPv4 socket with these ends, 0 when
+    there is none: sock_diag(7), which finds one socket among thousands."""
+    ends = struct.pack("!HH4s12x4s12xI", local[1], remote[1],
+                       socket.inet_aton(local[0]),
+                       socket.inet_aton(remote[0]), 0)
+    request = struct.pack("=BBBxI", socket.AF_INET, socket.IPPROTO_TCP, 0,
+                          0xffffffff) + ends + b"\xff" * 8
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, 4) as s:
+        s.send(struct.pack("=IHHII", 16 + len(request), 20, 1, 0, 0) +
+               request)
+        answer = s.recv(4096)
+    if struct.unpack_from("=H", answer, 4)[0] != 20:
+        return 0
+    # header 16, family state timer retrans 4, ends 48, expires 4
+    return struct.unpack_from("=I", answer, 16 + 4 + 48 + 4)[0]
+
+
 class Connection:
     """A raw socket with deadlines and a buffer of what was received."""
 
@@ -166,7 +184,8 @@ class Connection:
         self.sock.close()
 
     def shutdown(self):
-        self.sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):      # the server was quicker
+            self.sock.shutdown(socket.SHUT_WR)
 
     def send(self, data):
         self.sock.sendall(data)
@@ -183,25 +202,19 @@ class Connection:
     def consumed(self):
         """Wait until the server has read all that was sent (TCP v4): what
         is sent next comes in a read of its own."""
-        want = ("%04X" % self.peer[1], "%04X" % self.local[1])
-
-        def empty():
-            with open("/proc/net/tcp") as f:
-                for line in f.readlines()[1:]:
-                    w = line.split()
-                    if (w[1][-4:], w[2][-4:]) == want:
-                        return w[4].endswith(":00000000")
-            return True             # the server's end is gone
-
-        end = time.monotonic() + 0.5
-        while not empty() and time.monotonic() < end:
-            time.sleep(0.0005)
+        end = time.monotonic() + 0.1
+        while unread(self.peer, self.local):
+            if time.monotonic() > end:
+                return False        # it does not read any more
+            time.sleep(0)
+        return True
 
     def send_pieces(self, data, size=1):
+        reads = True
         for i in range(0, len(data), size):
             if not self.try_send(data[i:i + size]):
                 return False
-            self.consumed()
+            reads = reads and self.consumed()
         return True
 
     def _fill(self, deadline=None):
@@ -435,12 +448,15 @@ class Daemon:
         self.id = uuid.uuid4().hex
         self.status = 0                 # the expected exit status
         self.allowed, self.expected = [], []
+        if os.getuid() == 0:
+            self.allow(r"\Athe application runs as root: set user\Z")
         self.check_fds = True
         self.check_status = True
         self.conns = []
         self.baseline = {}
         self.inodes = set()
         self.urls = []
+        self.host = self.port = self.unix = None
         n = 0
         while (self.dir / ("stderr%d" % n)).exists():
             n += 1
@@ -545,7 +561,6 @@ class Daemon:
         found = poll(serving, lambda: "not serving:\n" + self.stderr[-4000:],
                      10 * SCALE if deadline is None else deadline)
         self.urls = found
-        self.port = self.unix = None
         for url in found:
             m = re.fullmatch(r"https?://(.+):(\d+)/?", url)
             if m and self.port is None:
@@ -556,6 +571,16 @@ class Daemon:
         self.inodes = {i for i, p in listening_inodes().items()
                        if p in [int(m) for u in found
                                 for m in re.findall(r":(\d+)/?$", u)]}
+        # the line comes with the first worker; all must have started
+        counts = []
+
+        def settled():
+            pids = self.workers()
+            counts.append({p: len(descriptors(p)) for p in pids})
+            return len(pids) == 1 or (
+                len(counts) > 10 and len(set(counts[-1].values())) == 1 and
+                all(c == counts[-1] for c in counts[-10:]))
+        poll(settled, "workers do not settle", pause=0.005)
         for pid in self.workers():
             self.baseline[pid] = descriptors(pid)
 

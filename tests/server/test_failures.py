@@ -172,7 +172,7 @@ def test_http_1_0(fails):
 def test_not_a_coroutine(asgid):
     d = asgid("fails:not_async", "--interface", "asgi3")
     is_500(d.get("/x"))
-    d.expect("GET /x")
+    d.expect("GET /x", "GET /y")
     assert d.get("/y").status == 500
 
 

@@ -84,6 +84,7 @@ def test_system_calls_of_a_request(asgid, tmp_path):
                                           "writev"))
     assert 100 <= recvs <= 102, count
     assert 100 <= sends <= 102, count
-    waits = count.get("epoll_wait", 0) + count.get("epoll_pwait", 0)
-    assert waits <= 320, count
+    waits = sum(count.get(n, 0) for n in ("epoll_wait", "epoll_pwait",
+                                          "epoll_pwait2"))
+    assert waits <= 220, count
     assert len(names) - recvs - sends - waits <= 10, count

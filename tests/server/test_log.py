@@ -106,7 +106,7 @@ def test_error_log_file(asgid, tmp_path):
     assert c.request("GET", "/before/value").status == 500
     poll(lambda: "ValueError: from the app" in path.read_text(),
          lambda: path.read_text())
-    assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3} \S+\[\d+\]: "
+    assert re.search(r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3} \S+\[\d+\]:? "
                      r"error: ", path.read_text(), re.M)
 
 

@@ -80,10 +80,9 @@ def test_kept_awaitables(asgid, kind):
     """Made in one request, awaited in the next."""
     d = asgid("pools")
     d.allow("never awaited")
-    c = d.connect()
     for _ in range(5):
-        assert c.request("GET", "/keepawait/" + kind).status in (200, 500)
-        r = c.request("GET", "/useawait")
+        assert d.get("/keepawait/" + kind).status in (200, 500)
+        r = d.get("/useawait")
         assert r.status in (200, 500), r
         if r.status == 200:
             out = ast.literal_eval(r.text)

@@ -176,7 +176,7 @@ async def t_subprocess(scope):
     out, _ = await p.communicate(b"abc")
     assert out == b"xyz", out
     assert p.returncode == 3
-    p = await asyncio.create_subprocess_shell("sleep 30")
+    p = await asyncio.create_subprocess_exec("sleep", "30")
     p.terminate()
     assert await p.wait() == -signal.SIGTERM
     # what a child inherits: no signal blocked, none ignored that Python
@@ -313,11 +313,12 @@ async def t_loop(scope):
         raise AssertionError("nested run_forever")
     except RuntimeError:
         pass
+    coro = t_sleep(scope)
     try:
-        asyncio.run(t_sleep(scope))
+        asyncio.run(coro)
         raise AssertionError("nested asyncio.run")
     except RuntimeError:
-        pass
+        coro.close()
     assert threading.current_thread() is threading.main_thread()
 
 

@@ -61,7 +61,7 @@ def routes(table):
         if await service(scope, receive, send):
             return
         try:
-            await table["f_" + scope["path"].strip("/").split("/")[0]](
+            return await table["f_" + scope["path"].strip("/").split("/")[0]](
                 scope, receive, send)
         except Gone:
             note("gone")
