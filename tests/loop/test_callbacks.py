@@ -211,7 +211,7 @@ def test_handle_attributes(loop):
     assert h._callback is print and h._args == (1, 2)
     assert h._cancelled is False and h._loop is loop
     assert isinstance(h._context, contextvars.Context)
-    assert 'print(1, 2)' in repr(h) and repr(h).startswith('<Handle ')
+    assert repr(h).startswith('<Handle print(')  # 3.13 hides arguments
     assert weakref.ref(h)() is h
     h.cancel()
     assert h._callback is None and h._args is None
@@ -310,16 +310,14 @@ def test_explicit_context_is_used_itself(loop):
     assert ctx[var] == 'inside'
 
 
-def test_context_already_entered(loop):
+def test_context_already_entered(loop, caplog):
     """As with Context.run(): an error for the handler, nothing worse."""
-    errors = []
-    loop.set_exception_handler(lambda l, c: errors.append(c))
+    loop.expected_errors = ['Exception in callback']
     ctx = contextvars.copy_context()
-    h = loop.call_soon(print, context=ctx)
+    loop.call_soon(print, context=ctx)
     ctx.run(run_for, loop)
-    assert isinstance(errors[0]['exception'], RuntimeError)
+    assert 'is already entered' in caplog.text
     assert ctx.run(lambda: 5) == 5
-    del errors[:]
 
 
 # ---- errors ------------------------------------------------------------
