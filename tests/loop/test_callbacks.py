@@ -395,8 +395,10 @@ def test_running_and_closed(loop):
 
     def inside():
         seen.append(loop.is_running())
-        with pytest.raises(RuntimeError, match='already running'):
-            loop.run_forever()
+        # the standard loop of 3.13.0 stops when it is run twice
+        if isinstance(loop, _asgid.Loop) or sys.version_info < (3, 13):
+            with pytest.raises(RuntimeError, match='already running'):
+                loop.run_forever()
         with pytest.raises(RuntimeError, match='Cannot close'):
             loop.close()
 
