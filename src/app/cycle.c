@@ -51,7 +51,7 @@ cycle_new(struct http_req *req)
 	http_head_init(&c->head);
 	c->head.text = text;
 	c->left = -1;
-	c->body_ended = c->gone = c->cancelled = c->head_only = false;
+	c->body_ended = c->gone = c->told_gone = c->cancelled = c->head_only = false;
 	return c;
 }
 
@@ -109,7 +109,7 @@ settle(struct cycle *c, unsigned status, const char *text)
 {
 	if (c->req == NULL || c->state == CYCLE_COMPLETE)
 		return;
-	if (c->state == CYCLE_STREAMING)
+	if (c->state == CYCLE_STREAMING || c->told_gone)
 		http_abort(c->req);
 	else
 		message_error(c, status, text);
@@ -158,9 +158,10 @@ failed(struct cycle *c)
 	char who[HTTP_DESCRIBE_MAX];
 
 	describe(c, who);
-	if (cancelled && (c->cancelled || c->gone))
+	if (cancelled && (c->cancelled || c->gone || c->told_gone))
 		log_info("cancelled: %s", who);
-	else if (c->gone && holds_disconnect(exc, CHAIN_MAX))
+	else if ((c->gone || c->told_gone) &&
+	    holds_disconnect(exc, CHAIN_MAX))
 		log_debug("application ended by a lost client: %s", who);
 	else
 		error_log_exc(LOG_L_ERROR, exc,
@@ -201,10 +202,10 @@ returned(struct cycle *c, PyObject *value)
 		log_returned(value, who);
 	}
 	Py_DECREF(value);
-	if (UNLIKELY(c->state != CYCLE_COMPLETE && c->req != NULL &&
-	    !c->gone)) {
+	if (UNLIKELY(c->state != CYCLE_COMPLETE && c->req != NULL)) {
 		describe(c, who);
-		log_err("ASGI callable returned without %s response: %s",
+		log_write(c->req->gone ? LOG_L_DEBUG : LOG_L_ERROR,
+		    "ASGI callable returned without %s response: %s",
 		    c->state == CYCLE_EMPTY ? "starting" : "completing", who);
 		settle(c, 500, "Internal Server Error");
 	}

@@ -45,6 +45,7 @@ struct cycle {
 	int64_t		 left;		/* promised by Content-Length; -1 */
 	bool		 body_ended;	/* more_body False was handed out */
 	bool		 gone;		/* the client left early */
+	bool		 told_gone;	/* and the application knows */
 	bool		 cancelled;	/* by us */
 	bool		 head_only;	/* the response has no body */
 };

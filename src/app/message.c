@@ -102,8 +102,10 @@ message_receive(struct cycle *c)
 		return disconnect_message();
 	if (!c->body_ended && (req->body_done || req->body.len > 0))
 		return body_message(c);
-	if (req->gone)
+	if (req->gone) {
+		c->told_gone = true;
 		return disconnect_message();
+	}
 	if (!c->body_ended)
 		http_want_body(req);
 	return NULL;
@@ -428,8 +430,8 @@ message_send(struct cycle *c, PyObject *message)
 	start = PyUnicode_Compare(type, names.http_response_start) == 0;
 	body = !start &&
 	    PyUnicode_Compare(type, names.http_response_body) == 0;
-	if (c->req == NULL && c->state != CYCLE_STREAMING &&
-	    c->state != CYCLE_COMPLETE)
+	/* who was told must know; who was not may answer a half-closed client */
+	if (c->told_gone || (c->req == NULL && c->state < CYCLE_STREAMING))
 		rc = raise_disconnected(c);
 	else if (c->state == CYCLE_COMPLETE) {
 		PyErr_Format(PyExc_RuntimeError, "Unexpected ASGI message "

@@ -169,7 +169,7 @@ put_prefix(struct buf *b, enum log_level level)
 		clock_gettime(CLOCK_REALTIME, &ts);
 		localtime_r(&ts.tv_sec, &tm);
 		strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &tm);
-		buf_printf(b, "%s.%03ld %s[%d] %s: ", when,
+		buf_printf(b, "%s.%03ld %s[%d]: %s: ", when,
 		    ts.tv_nsec / 1000000, sink.ident, (int)getpid(),
 		    log_level_names[level]);
 		break;

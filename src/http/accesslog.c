@@ -41,7 +41,8 @@ put_escaped(struct buf *b, struct str s)
 }
 
 static void
-put_request_line(struct buf *b, const struct accesslog_entry *e)
+put_request_line(struct buf *b, const struct accesslog_entry *e,
+    const char *prefix)
 {
 	if (e->method.n == 0) {
 		buf_putc(b, '-');	/* no request line was understood */
@@ -49,6 +50,7 @@ put_request_line(struct buf *b, const struct accesslog_entry *e)
 	}
 	put_escaped(b, e->method);
 	buf_putc(b, ' ');
+	buf_puts(b, prefix);
 	put_escaped(b, e->path);
 	if (e->query.n > 0) {
 		buf_putc(b, '?');
@@ -68,7 +70,7 @@ format_uvicorn(struct buf *b, const struct accesslog_entry *e)
 	buf_puts(b, "INFO:     ");
 	buf_puts(b, client);
 	buf_puts(b, " - \"");
-	put_request_line(b, e);
+	put_request_line(b, e, e->root_path);
 	buf_printf(b, "\" %u %s\n", e->status, http_reason(e->status));
 }
 
@@ -85,7 +87,7 @@ put_common(struct buf *b, const struct accesslog_entry *e)
 	buf_puts(b, " - - [");
 	buf_put(b, date_clf(), DATE_CLF_LEN);
 	buf_puts(b, "] \"");
-	put_request_line(b, e);
+	put_request_line(b, e, "");
 	buf_printf(b, "\" %u %" PRIu64, e->status, e->bytes);
 }
 

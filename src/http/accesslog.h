@@ -14,6 +14,7 @@
 
 struct accesslog_entry {
 	const struct http_ends *ends;
+	const char	*root_path;	/* uvicorn's format prefixes it */
 	struct str	 method, path, query;
 	int		 minor;
 	unsigned	 status;

@@ -216,9 +216,17 @@ http_abort(struct http_req *req)
 {
 	struct conn *c = conn_of(req);
 
-	c->aborted = true;
-	if (c->stage == STAGE_BODY || c->answer == ANSWER_DIRECT)
-		conn_shut(c);
+	c->out_cut = true;
+	if (c->answer == ANSWER_DIRECT) {
+		direct_end(c);
+		direct_flush(c);
+		return;
+	}
+	if (c->answer != ANSWER_STREAM) {
+		c->aborted = true;
+		if (c->stage == STAGE_BODY)
+			conn_shut(c);
+	}
 	conn_resume(c);
 }
 
@@ -246,6 +254,10 @@ http_describe(const struct http_req *req, char text[HTTP_DESCRIBE_MAX])
 	size_t i, n;
 
 	sock_text(&req->ends->peer, peer);
+	if (req->method.n == 0) {
+		snprintf(text, HTTP_DESCRIBE_MAX, "a request from %s", peer);
+		return;
+	}
 	snprintf(text, HTTP_DESCRIBE_MAX, "%.*s %.*s", (int)req->method.n,
 	    req->method.p, req->path.n > 120 ? 120 : (int)req->path.n,
 	    req->path.p);

@@ -12,6 +12,26 @@ const struct refusal_info refusals[REFUSAL_COUNT] = {
 #undef REFUSAL
 };
 
+void
+refusal_head(struct http_head *head, enum refusal why)
+{
+	http_head_init(head);
+	http_head_reset(head, refusals[why].status);
+	http_head_add(head, "Content-Type", 12, "text/plain; charset=utf-8",
+	    25);
+	if (head->status == 503)
+		http_head_add(head, "Retry-After", 11, "1", 1);
+	if (head->status == 405)
+		http_head_add(head, "Allow", 5, "GET, HEAD, POST", 15);
+}
+
+struct http_data
+refusal_body(enum refusal why)
+{
+	return (struct http_data){ .p = refusals[why].text,
+	    .n = strlen(refusals[why].text) };
+}
+
 /* ---- request line ------------------------------------------------------- */
 
 static bool

@@ -51,6 +51,10 @@ struct refusal_info {
 
 extern const struct refusal_info refusals[REFUSAL_COUNT];
 
+/* The answer to it: a head to be http_head_fini'ed, and a static text. */
+void	 refusal_head(struct http_head *, enum refusal);
+struct http_data refusal_body(enum refusal);
+
 enum refusal check_request(const struct check_head *,
 	    const struct check_limits *, struct check_facts *);
 

@@ -24,6 +24,11 @@
 
 #include "base/defs.h"
 
+/* The end of file that comes with the last bytes is not seen by the library,
+ * which takes a short read for the end of what there is. Requests that it has
+ * read already are served before this time is over. */
+#define HALF_CLOSED_TIME	(5 * NSEC_PER_MSEC)
+
 bool
 conn_is_head(const struct conn *c)
 {
@@ -201,20 +206,81 @@ on_io(struct loop *loop UNUSED, struct loop_io *io, unsigned revents)
 	tell_gone(c);
 	if (c->dead)
 		conn_resume(c);
+	else if (c->stage == STAGE_HEAD)
+		conn_deadline(c, DEADLINE_IDLE, HALF_CLOSED_TIME);
 }
 
 /* ---- bytes ------------------------------------------------------------- */
 
-void
-conn_on_recv(struct conn *c, ssize_t n)
+static void
+head_begins(struct conn *c, char first)
 {
-	c->front->current = c;
-	if (n <= 0 || c->stage != STAGE_HEAD || c->head_begun)
-		return;
 	c->head_begun = true;
-	if (c->deadline == DEADLINE_IDLE)
+	if (!http_is_token(&first, 1) && first != '\r' && first != '\n') {
+		/* a TLS hello: it has no line end to wait for */
+		conn_on_library_error(c, 400);
+		conn_shut(c);
+	} else if (c->deadline == DEADLINE_IDLE)
 		conn_deadline(c, DEADLINE_HEAD,
 		    c->front->conf->timeouts_header);
+}
+
+/* false: the framing is broken. */
+static bool
+scan_chunks(struct conn *c, const char *p, size_t n)
+{
+	c->used += chunk_scan(&c->chunks, p, n);
+	c->scans = c->chunks.state < CHUNK_DONE;
+	return c->chunks.state != CHUNK_BAD;
+}
+
+bool
+conn_on_recv(struct conn *c, const char *buf, ssize_t n)
+{
+	c->front->current = c;
+	/* the head will never be complete, and the library would wait */
+	if (n == 0 && c->stage == STAGE_HEAD && c->head_begun)
+		conn_shut(c);
+	if (n <= 0)
+		return true;
+	if (c->received == 0)
+		c->pool = buf;
+	c->received += (uint64_t)n;
+	if (c->stage == STAGE_HEAD && !c->head_begun)
+		head_begins(c, *buf);
+	if (!c->scans || scan_chunks(c, buf, (size_t)n))
+		return true;
+	conn_on_library_error(c, 400);
+	return false;
+}
+
+/*
+ * The head ends `size` octets after `head`; what follows in the buffer belongs
+ * to the body, and to requests behind it. false: the framing is broken.
+ */
+static bool
+scan_begin(struct conn *c, const char *head, size_t size)
+{
+	uint64_t skipped = (uint64_t)(head - c->pool);	/* empty lines */
+
+	c->used += skipped + size;
+	if (!c->facts.chunked) {
+		c->used += c->facts.length;
+		return true;
+	}
+	c->chunks = (struct chunk_scan){ 0 };
+	c->scans = true;
+	return c->used >= c->received ||
+	    scan_chunks(c, head + size, (size_t)(c->received - c->used));
+}
+
+/* Some request lines make the library close without a word. */
+void
+conn_on_shutdown(struct conn *c)
+{
+	if (c->stage == STAGE_HEAD && c->answer == ANSWER_NONE &&
+	    (c->head_begun || c->received > c->used))
+		conn_on_library_error(c, 400);
 }
 
 /* ---- start and end ------------------------------------------------------ */
@@ -245,6 +311,7 @@ static void
 log_access(struct conn *c)
 {
 	struct accesslog_entry e = { .ends = &c->ends,
+	    .root_path = c->front->conf->root_path,
 	    .method = c->req.method, .path = c->req.path,
 	    .query = c->req.query, .minor = c->req.minor,
 	    .status = c->status != 0 ? c->status : 499,
@@ -289,11 +356,11 @@ rest(struct conn *c, bool ok)
 	c->answer = ANSWER_NONE;
 	c->resp = NULL;
 	c->dispatched = c->want_body = c->aborted = c->counted = false;
-	c->out_end = c->out_chunked = c->out_waiting = c->out_flushed = false;
+	c->out_end = c->out_cut = c->out_chunked = c->out_waiting = c->out_flushed = false;
 	c->status = 0;
 	c->body_bytes = c->body_in = 0;
 	c->started = 0;
-	c->head_begun = false;
+	c->head_begun = c->scans = false;
 	c->refusal = REFUSAL_NONE;
 	c->target = c->cut = NULL;
 	c->rested = loop_now(f->loop);
@@ -301,7 +368,8 @@ rest(struct conn *c, bool ok)
 		f->fields_of = NULL;
 	if (c->close_after)
 		conn_shut(c);
-	conn_deadline(c, DEADLINE_IDLE, f->conf->timeouts_keep_alive);
+	conn_deadline(c, DEADLINE_IDLE, c->half_closed ? HALF_CLOSED_TIME :
+	    f->conf->timeouts_keep_alive);
 }
 
 static void
@@ -309,10 +377,6 @@ conn_free(struct conn *c)
 {
 	struct front *f = c->front;
 
-	/* some request lines make it close without a word */
-	if (c->head_begun && c->stage == STAGE_HEAD && !c->half_closed &&
-	    !c->closing)
-		conn_on_library_error(c, 400);
 	/* 0.9.75 forgets the completion callback after some parse errors */
 	if (c->stage != STAGE_HEAD || c->dispatched || c->status != 0)
 		rest(c, false);
@@ -472,6 +536,9 @@ check_conn(struct conn *c, const char *method, const char *version)
 		return REFUSAL_TARGET;
 	r = check_request(&head, &f->limits, &c->facts);
 	c->req.minor = c->facts.minor;
+	if (r == REFUSAL_NONE && !MHD_1_0 &&
+	    !scan_begin(c, method, head.header_size))
+		r = REFUSAL_BODY;
 	if (r == REFUSAL_NONE) {
 		c->req.path = c->facts.path;
 		c->req.query = c->facts.query;
@@ -510,12 +577,15 @@ note_refusal(struct conn *c, enum refusal why)
 	c->lingers = true;
 }
 
+/* Any answer in the library's first call ends the connection; ours waits
+ * until the client has read it. */
 static enum MHD_Result
 refuse(struct conn *c, enum refusal why)
 {
 	note_refusal(c, why);
 	c->stage = STAGE_REFUSED;
-	return reply_refusal(c, why);
+	direct_refuse(c, why);
+	return MHD_NO;
 }
 
 /* What the library refuses by itself, by its status. */
@@ -544,7 +614,7 @@ conn_on_library_error(struct conn *c, unsigned status)
 {
 	enum refusal why = library_refusal(c, status);
 
-	if (c->answer != ANSWER_NONE || c->closing)
+	if (c->answer != ANSWER_NONE)
 		return;
 	if (c->target != NULL && c->req.path.n == 0)
 		c->req.path = (struct str){ c->target, c->target_len };
@@ -657,7 +727,7 @@ on_end(struct conn *c)
 		if (c->answer == ANSWER_NONE)
 			conn_deadline(c, DEADLINE_NONE, 0);
 		if (!c->dispatched && !c->counted && admit(c) != REFUSAL_NONE)
-			return refuse(c, REFUSAL_BUSY);
+			return reply_refusal(c, REFUSAL_BUSY);
 		if (!c->dispatched)
 			dispatch(c);
 		else

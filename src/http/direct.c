@@ -69,12 +69,20 @@ direct_start(struct conn *c, const struct http_head *head, int64_t length)
 }
 
 static void
-put_chunk_size(struct conn *c, size_t n, bool first)
+put_chunk_size(struct conn *c, size_t n)
 {
 	struct buf b = BUF_INIT;
 
-	buf_printf(&b, "%s%zx\r\n", first ? "" : "\r\n", n);
+	buf_printf(&b, "%zx\r\n", n);
 	put_text(c, &b);
+}
+
+static void
+put_static(struct conn *c, const char *text)
+{
+	if (outq_put(&c->out, (struct http_data){ .p = text,
+	    .n = strlen(text) }) == -1)
+		c->aborted = true;
 }
 
 void
@@ -85,22 +93,20 @@ direct_put(struct conn *c, struct http_data d)
 		return;
 	}
 	if (c->out_chunked)
-		put_chunk_size(c, d.n, c->body_bytes == 0);
+		put_chunk_size(c, d.n);
 	c->body_bytes += d.n;
 	if (outq_put(&c->out, d) == -1)
 		c->aborted = true;
+	if (c->out_chunked)
+		put_static(c, "\r\n");
 }
 
 void
 direct_end(struct conn *c)
 {
-	struct buf b = BUF_INIT;
-
 	c->out_end = true;
-	if (!c->out_chunked)
-		return;
-	buf_printf(&b, "%s0\r\n\r\n", c->body_bytes == 0 ? "" : "\r\n");
-	put_text(c, &b);
+	if (c->out_chunked && !c->out_cut)
+		put_static(c, "0\r\n\r\n");
 }
 
 /* All is with the kernel: wait for the client's close, reading what it still
@@ -141,14 +147,10 @@ direct_flush(struct conn *c)
 void
 direct_refuse(struct conn *c, enum refusal why)
 {
+	struct http_data body = refusal_body(why);
 	struct http_head head;
-	struct http_data body = { .p = refusals[why].text,
-	    .n = strlen(refusals[why].text) };
 
-	http_head_init(&head);
-	http_head_reset(&head, refusals[why].status);
-	http_head_add(&head, "Content-Type", 12, "text/plain; charset=utf-8",
-	    25);
+	refusal_head(&head, why);
 	c->refusal = why;
 	c->status = head.status;
 	direct_start(c, &head, (int64_t)body.n);

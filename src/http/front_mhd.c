@@ -42,15 +42,31 @@ wants_run(struct front *f)
 	return MHD_get_timeout(f->mhd, &timeout) == MHD_YES && timeout == 0;
 }
 
-/* Descriptors that are no connection's are the application's. */
-static void
-on_recv(void *arg, int fd, ssize_t n)
+/* NULL: a descriptor of the application's. */
+static struct conn *
+conn_by_fd(const struct front *f, int fd)
 {
-	struct front *f = arg;
-
-	if ((size_t)fd < f->nby_fd && f->by_fd[fd] != NULL)
-		conn_on_recv(f->by_fd[fd], n);
+	return fd >= 0 && (size_t)fd < f->nby_fd ? f->by_fd[fd] : NULL;
 }
+
+static bool
+on_received(void *arg, int fd, const char *buf, ssize_t n)
+{
+	struct conn *c = conn_by_fd(arg, fd);
+
+	return c == NULL || conn_on_recv(c, buf, n);
+}
+
+static void
+on_shutting(void *arg, int fd)
+{
+	struct conn *c = conn_by_fd(arg, fd);
+
+	if (c != NULL)
+		conn_on_shutdown(c);
+}
+
+static const struct tap front_tap = { on_received, on_shutting };
 
 static void
 on_run(struct loop *loop, struct loop_work *w)
@@ -59,7 +75,7 @@ on_run(struct loop *loop, struct loop_work *w)
 	int budget = RUN_BUDGET;
 	bool more;
 
-	tap_open(on_recv, f);
+	tap_open(&front_tap, f);
 	do {
 		MHD_run(f->mhd);
 		more = wants_run(f);

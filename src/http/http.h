@@ -99,8 +99,8 @@ int	 http_start(struct http_req *, const struct http_head *);
 int	 http_send(struct http_req *, struct http_data);
 /* It is complete. */
 void	 http_end(struct http_req *);
-/* It will never be: the connection is closed so that the client can tell.
- * With nothing sent so far: closed without an answer. */
+/* It will never be: what was sent so far goes out, then the connection is
+ * closed so that the client can tell. Nothing sent: no answer at all. */
 void	 http_abort(struct http_req *);
 
 /* No further request on this connection, once the answer is out. */

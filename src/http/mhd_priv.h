@@ -20,6 +20,7 @@
 
 #include "http/accesslog.h"
 #include "http/check.h"
+#include "http/chunk.h"
 #include "http/front.h"
 #include "http/linger.h"
 #include "http/outq.h"
@@ -105,6 +106,7 @@ struct conn {
 
 	struct outq	 out;		/* streamed and direct answers */
 	bool		 out_end;	/* nothing will be added */
+	bool		 out_cut;	/* .. and it is not complete */
 	bool		 out_chunked;	/* direct: chunk framing is ours */
 	bool		 out_waiting;	/* above the high-water mark */
 	bool		 out_flushed;	/* direct: all went to the kernel */
@@ -116,6 +118,13 @@ struct conn {
 	char		 cut_char;	/* .. this */
 	struct check_facts facts;
 	enum refusal	 refusal;
+
+	/* where we are in what the client sent, for the chunk scan */
+	uint64_t	 received;	/* octets, by recv() */
+	uint64_t	 used;		/* by the requests so far */
+	const char	*pool;		/* where the library's pool begins */
+	struct chunk_scan chunks;
+	bool		 scans;
 };
 
 struct listener {
@@ -168,8 +177,10 @@ enum MHD_Result conn_on_access(void *, struct MHD_Connection *, const char *,
 	    const char *, const char *, const char *, size_t *, void **);
 void	 conn_on_completed(void *, struct MHD_Connection *, void **,
 	    enum MHD_RequestTerminationCode);
-/* recv() has returned n. */
-void	 conn_on_recv(struct conn *, ssize_t n);
+/* recv() has returned n. false: the library must not see it. */
+bool	 conn_on_recv(struct conn *, const char *buf, ssize_t n);
+/* It is about to be shut, by the library or by us. */
+void	 conn_on_shutdown(struct conn *);
 /* The library is about to answer by itself, with this status. */
 void	 conn_on_library_error(struct conn *, unsigned status);
 void	 conn_resume(struct conn *);

@@ -149,6 +149,8 @@ read_stream(void *cls, uint64_t pos UNUSED, char *to, size_t max)
 		conn_wake_writer(c);
 		return (ssize_t)n;
 	}
+	if (c->out_cut)
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (c->out_end)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	/* 0 without a suspension would be asked again at once, for ever */
@@ -190,23 +192,15 @@ reply_queue(struct conn *c)
 enum MHD_Result
 reply_refusal(struct conn *c, enum refusal why)
 {
+	struct http_data body = refusal_body(why);
 	struct http_head head;
 
-	http_head_init(&head);
-	http_head_reset(&head, refusals[why].status);
-	http_head_add(&head, "Content-Type", 12, "text/plain; charset=utf-8",
-	    25);
-	if (head.status == 503)
-		http_head_add(&head, "Retry-After", 11, "1", 1);
-	if (head.status == 405)
-		http_head_add(&head, "Allow", 5, "GET, HEAD, POST", 15);
-	head.close = head.status != 503;
+	refusal_head(&head, why);
 	c->refusal = why;
 	c->status = head.status;
 	c->answer = ANSWER_WHOLE;
-	c->body_bytes = strlen(refusals[why].text);
-	c->resp = reply_whole(c, &head, (struct http_data){
-	    .p = refusals[why].text, .n = strlen(refusals[why].text) });
+	c->body_bytes = body.n;
+	c->resp = reply_whole(c, &head, body);
 	http_head_fini(&head);
 	return c->resp != NULL ? reply_queue(c) : MHD_NO;
 }

@@ -2,16 +2,19 @@
 #include "http/tap.h"
 
 #include <sys/socket.h>
+#include <sys/syscall.h>
 
+#include <errno.h>
 #include <stddef.h>
+#include <unistd.h>
 
 static _Thread_local struct {
-	tap_f	*report;
-	void	*arg;
+	const struct tap *report;
+	void		*arg;
 } tap;
 
 void
-tap_open(tap_f *report, void *arg)
+tap_open(const struct tap *report, void *arg)
 {
 	tap.report = report;
 	tap.arg = arg;
@@ -23,7 +26,17 @@ recv(int fd, void *buf, size_t n, int flags)
 {
 	ssize_t got = recvfrom(fd, buf, n, flags, NULL, NULL);
 
+	if (tap.report == NULL ||
+	    tap.report->received(tap.arg, fd, buf, got))
+		return got;
+	errno = ECONNRESET;
+	return -1;
+}
+
+int
+shutdown(int fd, int how)
+{
 	if (tap.report != NULL)
-		tap.report(tap.arg, fd, got);
-	return got;
+		tap.report->shutting(tap.arg, fd);
+	return (int)syscall(SYS_shutdown, fd, how);
 }

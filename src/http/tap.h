@@ -1,19 +1,27 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * What libmicrohttpd does not tell: whose request it is busy with when it
- * refuses one by itself, and that a head has begun to arrive.  Both show in
- * its calls of recv().  So the worker puts its own recv() before the C
- * library's, and reports what passes while the library runs.
+ * refuses one by itself, that a head has begun to arrive, that it is about to
+ * close without an answer.  All of this shows in its calls of recv() and
+ * shutdown().  So the worker puts its own before the C library's, and
+ * reports what passes while the library runs.
  */
 #ifndef HTTP_TAP_H
 #define HTTP_TAP_H
 
 #include <sys/types.h>
 
-/* `n` is what recv() returned. */
-typedef void tap_f(void *arg, int fd, ssize_t n);
+#include <stdbool.h>
+
+struct tap {
+	/* recv() has returned n, and filled buf. false: the library is not
+	 * to see it, but a reset connection. */
+	bool	(*received)(void *arg, int fd, const char *buf, ssize_t n);
+	/* shutdown() is about to be called. */
+	void	(*shutting)(void *arg, int fd);
+};
 
 /* From now on in this thread; NULL ends it. */
-void	 tap_open(tap_f *, void *arg);
+void	 tap_open(const struct tap *, void *arg);
 
 #endif

@@ -391,6 +391,7 @@ stop_all(void)
 	finish_asyncio();
 	app_free(&self.app);
 	scope_fini();
+	PyGC_Collect();		/* what only cycles of garbage hold */
 	report_pools();
 	cycle_fini();
 	Py_CLEAR(self.aloop);
@@ -405,9 +406,9 @@ worker_main(struct birth *birth, struct conf *conf)
 	self.birth = birth;
 	self.conf = conf;
 	self.status = WORKER_UNUSABLE;
+	self.chan.io.fd = birth->channel;	/* can tell, not yet hear */
 	if (host_start(conf, &why) == -1) {
-		/* the loop that would carry the reason needs the interpreter */
-		log_crit("cannot start Python: %s", buf_str(&why));
+		tell(CHAN_FAILED, buf_str(&why));
 		buf_fini(&why);
 		return WORKER_UNUSABLE;
 	}
