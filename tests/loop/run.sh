@@ -36,11 +36,13 @@ if grep -q '^ASGID_LDFLAGS = .*-fsanitize' "$ASGID_BUILDDIR/Makefile"; then
 	export PYTHONMALLOC=malloc ASAN_OPTIONS=detect_leaks=0
 fi
 
-"$pyloop" -m pytest -q -rsfE -p no:cacheprovider --rootdir "$here" "$@" \
+# a hang is a failure, and shows where
+timeout -k 5 600 "$pyloop" -m pytest -q -rsfE -o faulthandler_timeout=60 \
+	-p no:cacheprovider --rootdir "$here" "$@" \
 	"$here" || exit 1
 [ $# -gt 0 ] && exit 0
 
-"$pyloop" "$here/cpython.py"
+timeout -k 5 900 "$pyloop" "$here/cpython.py"
 status=$?
 [ $status -eq 77 ] && [ "$strict" != 1 ] && exit 0
 exit $status
