@@ -130,6 +130,22 @@ def test_pipelining_in_pieces(shared):
         "/fast/1", "/slow/1/2", "01234", "3", "/fast/5"]
 
 
+@pytest.mark.parametrize("first", ["/fast", "/slow/2", "/stream"])
+def test_pipelining_split_anywhere(shared, first):
+    """The next head has begun when the response goes out; its rest comes
+    afterwards, and may begin with any byte."""
+    head = get(first)
+    tail = b"POST /body?a=b HTTP/1.1\r\nHost: t\r\nX-A: b c\r\n" \
+        b"Content-Length: 3\r\n\r\nabc"
+    for k in range(len(tail)):
+        c = shared.connect()
+        c.send(head + tail[:k])
+        assert c.response().status == 200
+        c.send(tail[k:])
+        assert c.response().text == "3", tail[k:]
+        c.close()
+
+
 def test_pipelining_is_one_at_a_time(asgid):
     d = asgid("conns")
     c = d.connect()
@@ -239,6 +255,20 @@ def test_header_deadline_in_a_later_request(asgid):
     assert c.response().status == 408
     assert c.closed()
     assert elapsed(start) < 1.5 * SCALE
+
+
+def test_header_deadline_of_a_pipelined_head(asgid):
+    """It began with the request before it."""
+    d = asgid("conns", "-o", "timeouts.header=300ms", "-o",
+              "timeouts.keep_alive=10s")
+    for path in ("/fast", "/slow/2", "/stream"):
+        c = d.connect()
+        c.send(get(path) + b"GET /fa")
+        assert c.response().status == 200
+        start = time.monotonic()
+        assert c.response().status == 408
+        assert c.closed()
+        assert elapsed(start) < 1.5 * SCALE
 
 
 def test_body_deadline(asgid):
@@ -412,13 +442,28 @@ def test_task_is_not_cancelled(asgid):
 
 
 def test_leaving_clients_leave_nothing(asgid):
-    d = asgid("conns")
-    for how in ("close", "abort"):
-        for path in ("/fast", "/slow/3", "/stream", "/body"):
-            for _ in range(10):
-                c = d.connect()
-                c.send(get(path))
-                getattr(c, how)()
+    d = asgid("conns", "-o", "timeouts.header=60s", "-o",
+              "timeouts.keep_alive=60s", "-o", "timeouts.body=60s")
+    raws = [get("/fast"), get("/slow/3"), get("/stream"), get("/body"),
+            get("/stream")[:30], b"garbage\r\n\r\n",
+            b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\na"]
+    for before in (False, True):
+        for raw in raws:
+            for how in ("close", "abort"):
+                for _ in range(30):
+                    c = d.connect()
+                    if before:
+                        assert c.request("GET", "/fast").status == 200
+                    c.send(raw)
+                    getattr(c, how)()
+                pid = d.worker
+
+                def left():
+                    return len(descriptors(pid)) - len(d.baseline[pid])
+                poll(lambda: left() == 0, lambda: (
+                    "%d connections left after %r, %s, %s" % (
+                        left(), raw, how,
+                        "keep-alive" if before else "first")))
     assert d.get("/fast").status == 200
 
 

@@ -56,7 +56,7 @@ async def f_block(scope, receive, send):
 
 
 async def f_crash(scope, receive, send):
-    os.kill(os.getpid(), 11)
+    os.kill(os.getpid(), 6)
 
 
 async def f_exit(scope, receive, send):
