@@ -54,7 +54,7 @@ on_received(void *arg, int fd, const char *buf, ssize_t n)
 {
 	struct conn *c = conn_by_fd(arg, fd);
 
-	return c == NULL || conn_on_recv(c, buf, n);
+	return c == NULL || request_on_recv(c, buf, n);
 }
 
 static void
@@ -63,7 +63,7 @@ on_shutting(void *arg, int fd)
 	struct conn *c = conn_by_fd(arg, fd);
 
 	if (c != NULL)
-		conn_on_shutdown(c);
+		request_on_shutdown(c);
 }
 
 static const struct tap front_tap = { on_received, on_shutting };
@@ -105,7 +105,7 @@ library_error(struct front *f, va_list ap)
 	if (f->current == NULL)
 		return;
 	va_copy(copy, ap);
-	conn_on_library_error(f->current, va_arg(copy, unsigned));
+	request_on_library_error(f->current, va_arg(copy, unsigned));
 	va_end(copy);
 }
 
@@ -146,7 +146,7 @@ start_library(struct front *f)
 #if MHD_1_0
 	flags |= MHD_USE_NO_THREAD_SAFETY;
 #endif
-	return MHD_start_daemon(flags, 0, NULL, NULL, conn_on_access, f,
+	return MHD_start_daemon(flags, 0, NULL, NULL, request_on_access, f,
 	    MHD_OPTION_EXTERNAL_LOGGER, on_library_log, f,
 	    MHD_OPTION_CONNECTION_LIMIT,
 	    (unsigned)f->conf->limits_connections + 16,
@@ -154,7 +154,7 @@ start_library(struct front *f)
 	    MHD_OPTION_CONNECTION_TIMEOUT, 0u,
 	    MHD_OPTION_NOTIFY_CONNECTION, conn_on_notify, f,
 	    MHD_OPTION_NOTIFY_COMPLETED, conn_on_completed, f,
-	    MHD_OPTION_URI_LOG_CALLBACK, conn_on_uri, f,
+	    MHD_OPTION_URI_LOG_CALLBACK, request_on_uri, f,
 	    MHD_OPTION_UNESCAPE_CALLBACK, keep_escaped, NULL,
 	    MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1,
 #if MHD_1_0

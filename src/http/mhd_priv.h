@@ -4,7 +4,8 @@
  * one current request.
  *
  *	front_mhd.c	the daemon in the loop, accepting, draining
- *	conn_mhd.c	a connection's life, deadlines, what the library calls
+ *	conn_mhd.c	a connection's life, hang-ups, deadlines
+ *	request_mhd.c	a request as the library delivers it
  *	reply_mhd.c	answers through the library
  *	answer.c	which way an answer takes
  *	direct.c	answers past it, straight to the socket
@@ -169,25 +170,32 @@ struct front {
 void	 front_need_run(struct front *);
 void	 front_conn_gone(struct front *);
 
-/* conn_mhd.c: callbacks for the daemon's options */
+/* conn_mhd.c */
 void	 conn_on_notify(void *, struct MHD_Connection *, void **,
 	    enum MHD_ConnectionNotificationCode);
-void	*conn_on_uri(void *, const char *, struct MHD_Connection *);
-enum MHD_Result conn_on_access(void *, struct MHD_Connection *, const char *,
-	    const char *, const char *, const char *, size_t *, void **);
 void	 conn_on_completed(void *, struct MHD_Connection *, void **,
 	    enum MHD_RequestTerminationCode);
-/* recv() has returned n. false: the library must not see it. */
-bool	 conn_on_recv(struct conn *, const char *buf, ssize_t n);
-/* It is about to be shut, by the library or by us. */
-void	 conn_on_shutdown(struct conn *);
-/* The library is about to answer by itself, with this status. */
-void	 conn_on_library_error(struct conn *, unsigned status);
+void	 conn_suspend(struct conn *);
 void	 conn_resume(struct conn *);
 void	 conn_shut(struct conn *);
+void	 conn_tell_gone(struct conn *);
 void	 conn_deadline(struct conn *, enum deadline, nsec_t timeout);
 void	 conn_wake_writer(struct conn *);
 bool	 conn_is_head(const struct conn *);
+
+/* request_mhd.c */
+void	*request_on_uri(void *, const char *, struct MHD_Connection *);
+enum MHD_Result request_on_access(void *, struct MHD_Connection *,
+	    const char *, const char *, const char *, const char *, size_t *,
+	    void **);
+/* recv() has returned n. false: the library must not see it. */
+bool	 request_on_recv(struct conn *, const char *buf, ssize_t n);
+/* The connection is about to be shut, by the library or by us. */
+void	 request_on_shutdown(struct conn *);
+/* The library is about to answer by itself, with this status. */
+void	 request_on_library_error(struct conn *, unsigned status);
+/* The work that starts the application before the body has ended. */
+loop_work_f request_dispatch;
 
 /* answer.c */
 enum MHD_Result answer_release_held(struct conn *);
