@@ -480,7 +480,7 @@ class Daemon:
         environ = {k: v for k, v in os.environ.items()
                    if k not in ("JOURNAL_STREAM", "NOTIFY_SOCKET",
                                 "WEB_CONCURRENCY", "PYTHONPATH")}
-        environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
+        environ.setdefault("ASAN_OPTIONS", "detect_leaks=0:quarantine_size_mb=1")
         environ["ASGID_TEST_ID"] = self.id
         environ["PYTHONDONTWRITEBYTECODE"] = "1"
         environ.update(env or {})
@@ -713,7 +713,7 @@ class Daemon:
 def run(*args, env=None, cwd=None, deadline=None):
     """Run asgid to its end: (status, stdout, stderr)."""
     environ = dict(os.environ, **(env or {}))
-    environ.setdefault("ASAN_OPTIONS", "detect_leaks=0")
+    environ.setdefault("ASAN_OPTIONS", "detect_leaks=0:quarantine_size_mb=1")
     p = subprocess.run([program(), *map(str, args)], capture_output=True,
                        stdin=subprocess.DEVNULL, env=environ, cwd=cwd,
                        timeout=deadline or 10 * SCALE,
