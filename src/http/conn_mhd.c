@@ -50,7 +50,12 @@ conn_resume(struct conn *c)
 	front_need_run(c->front);
 }
 
-/* The library reads the end of file and closes. */
+/*
+ * The library reads the end of file and closes.  One that it has read already,
+ * while it sent an answer, it has forgotten, and no event will come any more:
+ * a connection that is suspended and resumed is looked at again.  Only from
+ * outside its run, though.
+ */
 void
 conn_shut(struct conn *c)
 {
@@ -58,6 +63,8 @@ conn_shut(struct conn *c)
 		return;
 	c->closing = true;
 	shutdown(c->fd, SHUT_RDWR);
+	if (c->half_closed && !c->front->running)
+		conn_suspend(c);
 	conn_resume(c);
 }
 
@@ -277,15 +284,13 @@ rest(struct conn *c, bool ok)
 	c->status = 0;
 	c->body_bytes = c->body_in = 0;
 	c->started = 0;
-	c->head_begun = c->scans = false;
+	c->head_begun = c->scans = c->strays = false;
 	c->refusal = REFUSAL_NONE;
 	c->target = c->cut = NULL;
 	c->rested = loop_now(f->loop);
 	if (f->fields_of == c)
 		f->fields_of = NULL;
-	if (c->close_after)
-		conn_shut(c);
-	if (c->half_closed)
+	if (c->half_closed || c->close_after)
 		conn_deadline(c, DEADLINE_IDLE, HALF_CLOSED_TIME);
 	else if (!MHD_1_0 && c->received > c->used)	/* a next head */
 		conn_deadline(c, DEADLINE_HEAD, f->conf->timeouts_header);

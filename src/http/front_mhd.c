@@ -25,6 +25,8 @@
 /* Runs with a zero timeout in one turn, then others have their say. */
 #define RUN_BUDGET	8
 #define ACCEPT_RETRY	(100 * NSEC_PER_MSEC)
+/* What counts as a moment ago when a drain begins. */
+#define DRAIN_GRACE	(250 * NSEC_PER_MSEC)
 
 /* ---- running the library ------------------------------------------------ */
 
@@ -57,6 +59,14 @@ on_received(void *arg, int fd, const char *buf, ssize_t n)
 	return c == NULL || request_on_recv(c, buf, n);
 }
 
+static bool
+on_sending(void *arg, int fd, const char *buf, size_t n)
+{
+	struct conn *c = conn_by_fd(arg, fd);
+
+	return c == NULL || !reply_is_stray(c, buf, n);
+}
+
 static void
 on_shutting(void *arg, int fd)
 {
@@ -66,7 +76,8 @@ on_shutting(void *arg, int fd)
 		request_on_shutdown(c);
 }
 
-static const struct tap front_tap = { on_received, on_shutting };
+static const struct tap front_tap = { on_received, on_sending,
+	on_shutting };
 
 static void
 on_run(struct loop *loop, struct loop_work *w)
@@ -76,11 +87,13 @@ on_run(struct loop *loop, struct loop_work *w)
 	bool more;
 
 	tap_open(&front_tap, f);
+	f->running = true;
 	do {
 		MHD_run(f->mhd);
 		more = wants_run(f);
 	} while (more && --budget > 0);
 	tap_open(NULL, NULL);
+	f->running = false;
 	f->current = NULL;
 	if (more)
 		loop_work_add(loop, w);
@@ -373,7 +386,22 @@ close_listeners(struct front *f)
 	f->nlisteners = 0;
 }
 
-/* A request already in the socket's queue is still read after SHUT_RD. */
+/*
+ * An idle connection is closed; one that was busy, or made, a moment ago is
+ * likely to have a request under way already, and gets that answered, with
+ * "Connection: close".  What is in the socket's queue is read after SHUT_RD.
+ */
+static void
+drain_idle(struct conn *c)
+{
+	if (loop_now(c->front->loop) - c->rested < DRAIN_GRACE) {
+		conn_deadline(c, DEADLINE_IDLE, DRAIN_GRACE);
+		return;
+	}
+	c->shut_rd = true;
+	shutdown(c->fd, SHUT_RD);
+}
+
 void
 front_drain(struct front *f)
 {
@@ -386,10 +414,8 @@ front_drain(struct front *f)
 	close_listeners(f);
 	list_foreach_safe(pos, tmp, &f->conns) {
 		c = list_entry(pos, struct conn, node);
-		if (c->stage != STAGE_HEAD)
-			continue;
-		c->shut_rd = true;
-		shutdown(c->fd, SHUT_RD);
+		if (c->stage == STAGE_HEAD)
+			drain_idle(c);
 	}
 	front_need_run(f);
 	check_drained(f);

@@ -95,6 +95,7 @@ struct conn {
 	bool		 aborted;	/* never to be completed */
 	bool		 close_after;	/* no further request */
 	bool		 head_begun;	/* first bytes of a head are here */
+	bool		 strays;	/* reply_is_stray() may occur */
 	bool		 lingers;	/* was refused, with bytes unread */
 	bool		 counted;	/* in front->stats.in_flight */
 	struct loop_work dispatch;	/* at the end of the turn */
@@ -157,6 +158,7 @@ struct front {
 	struct conn	*adding;	/* set while MHD_add_connection runs */
 	struct conn	**by_fd;	/* connections by descriptor */
 	size_t		 nby_fd;
+	bool		 running;	/* the library is */
 	struct conn	*current;	/* whom the library is busy with */
 	struct lingerers lingerers;
 
@@ -209,6 +211,8 @@ struct MHD_Response *reply_stream(struct conn *, const struct http_head *);
 /* Queue conn->resp: MHD_YES, or MHD_NO (the library closes). */
 enum MHD_Result reply_queue(struct conn *);
 enum MHD_Result reply_refusal(struct conn *, enum refusal);
+/* Is this what the library wrongly adds to a reply without a body? */
+bool	 reply_is_stray(const struct conn *, const char *, size_t);
 /* Has the answer no body whatever the application sends? */
 bool	 reply_bodyless(const struct conn *, unsigned status);
 /* May the head fit into what the request left of the pool? */

@@ -77,37 +77,29 @@ read_nothing(void *cls UNUSED, uint64_t pos UNUSED, char *to UNUSED,
 }
 
 /*
- * HEAD and 304 promise the length a GET would have had, without a body.
- * When that is not known the library before 0.9.77 would add a stray last
- * chunk to a chunked reply, so there HEAD ends by close; and a 304 gets
- * "Content-Length: 0", which nobody acts upon.
+ * HEAD and 304 promise the length a GET would have had, or its chunked coding
+ * (RFC 9112 6.1), without a body.  After a chunked head the library before
+ * 0.9.77 sends the last chunk all the same.
  */
 static struct MHD_Response *
-make_bodyless(const struct conn *c, const struct http_head *head,
-    int64_t length)
+make_bodyless(struct conn *c, const struct http_head *head, int64_t length)
 {
-	struct MHD_Response *r;
-
 	if (head->status == 204)
 		return MHD_create_response_from_buffer(0, NULL,
 		    MHD_RESPMEM_PERSISTENT);
-	if (length != HTTP_LENGTH_NONE)
-		return MHD_create_response_from_callback((uint64_t)length, 1,
-		    read_nothing, NULL, NULL);
 #if MHD_1_0
-	(void)c;
-	return MHD_create_response_empty(MHD_RF_HEAD_ONLY_RESPONSE);
-#else
-	if (!conn_is_head(c))
-		return MHD_create_response_from_buffer(0, NULL,
-		    MHD_RESPMEM_PERSISTENT);
-	r = MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, 1,
-	    read_nothing, NULL, NULL);
-	if (r != NULL)
-		MHD_set_response_options(r,
-		    MHD_RF_HTTP_1_0_COMPATIBLE_STRICT, MHD_RO_END);
-	return r;
+	if (length == HTTP_LENGTH_NONE)
+		return MHD_create_response_empty(MHD_RF_HEAD_ONLY_RESPONSE);
 #endif
+	c->strays = length == HTTP_LENGTH_NONE;
+	return MHD_create_response_from_callback(c->strays ?
+	    MHD_SIZE_UNKNOWN : (uint64_t)length, 1, read_nothing, NULL, NULL);
+}
+
+bool
+reply_is_stray(const struct conn *c, const char *p, size_t n)
+{
+	return c->strays && n == 5 && memcmp(p, "0\r\n\r\n", 5) == 0;
 }
 
 struct MHD_Response *

@@ -346,7 +346,7 @@ dispatch(struct conn *c)
 	c->req.nfields = 0;
 	if (f->stats.requests == f->max_requests)
 		f->events->served_out(f->events_arg);
-	if (c->half_closed && c->answer == ANSWER_NONE)
+	if (c->half_closed && c->answer != ANSWER_WHOLE)
 		conn_tell_gone(c);
 }
 

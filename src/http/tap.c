@@ -33,6 +33,14 @@ recv(int fd, void *buf, size_t n, int flags)
 	return -1;
 }
 
+ssize_t
+send(int fd, const void *buf, size_t n, int flags)
+{
+	if (tap.report != NULL && !tap.report->sending(tap.arg, fd, buf, n))
+		return (ssize_t)n;
+	return sendto(fd, buf, n, flags, NULL, 0);
+}
+
 int
 shutdown(int fd, int how)
 {

@@ -2,8 +2,8 @@
  *
  * What libmicrohttpd does not tell: whose request it is busy with when it
  * refuses one by itself, that a head has begun to arrive, that it is about to
- * close without an answer.  All of this shows in its calls of recv() and
- * shutdown().  So the worker puts its own before the C library's, and
+ * close without an answer.  All of this shows in its calls of recv(), send()
+ * and shutdown().  So the worker puts its own before the C library's, and
  * reports what passes while the library runs.
  */
 #ifndef HTTP_TAP_H
@@ -17,6 +17,9 @@ struct tap {
 	/* recv() has returned n, and filled buf. false: the library is not
 	 * to see it, but a reset connection. */
 	bool	(*received)(void *arg, int fd, const char *buf, ssize_t n);
+	/* send() is about to be called. false: it is not to be, but the library
+	 * is to believe that it was. */
+	bool	(*sending)(void *arg, int fd, const char *buf, size_t n);
 	/* shutdown() is about to be called. */
 	void	(*shutting)(void *arg, int fd);
 };
