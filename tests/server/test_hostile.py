@@ -132,7 +132,7 @@ def test_thousand_query_arguments(target):
 
 def test_bad_cookies(target):
     # not a=": libmicrohttpd 0.9.75 itself refuses that with 431
-    for cookie in ("a", "=", ";;;;", "a=b; " * 1000, '"', 'a="b',
+    for cookie in ("a", "=", ";;;;", "a=b; " * 100, '"', 'a="b',
                    "=" * 1000, "a=\xff"):
         r = target.get("/x", headers=[("Cookie", cookie)])
         assert r.status == 200, cookie
