@@ -32,6 +32,7 @@
 #include "py/aloop.h"
 #include "py/error.h"
 #include "py/host.h"
+#include "worker/main_task.h"
 
 /* Cancelled requests have so long to clean up; less when all must end at
  * once, so that lifespan.shutdown has its turn before the master kills. */
@@ -72,7 +73,7 @@ leave(int status)
 {
 	self.phase = OVER;
 	self.status = status;
-	loop_stop(self.loop);
+	main_task_stop();
 }
 
 static void
@@ -300,7 +301,10 @@ set_current(void)
 		    self.aloop);
 	Py_XDECREF(asyncio);
 	Py_XDECREF(r);
-	return r != NULL ? 0 : -1;
+	if (r != NULL && main_task_init(self.aloop) == 0)
+		return 0;
+	error_log(LOG_L_CRITICAL, "cannot make the event loop current");
+	return -1;
 }
 
 static int
@@ -335,33 +339,6 @@ out:
 
 /* ---- the end ------------------------------------------------------------ */
 
-/* What asyncio.run() does at its end. */
-static void
-finish_asyncio(void)
-{
-	static const char code[] =
-	    "import asyncio\n"
-	    "tasks = asyncio.all_tasks(loop)\n"
-	    "for task in tasks:\n"
-	    "    task.cancel()\n"
-	    "if tasks:\n"
-	    "    loop.run_until_complete(asyncio.wait(tasks, timeout=2))\n"
-	    "loop.run_until_complete(loop.shutdown_asyncgens())\n"
-	    "loop.run_until_complete(loop.shutdown_default_executor())\n"
-	    "loop.close()\n";
-	PyObject *globals = PyDict_New(), *r = NULL;
-
-	if (globals != NULL &&
-	    PyDict_SetItemString(globals, "__builtins__",
-	    PyEval_GetBuiltins()) == 0 &&
-	    PyDict_SetItemString(globals, "loop", self.aloop) == 0)
-		r = PyRun_String(code, Py_file_input, globals, globals);
-	if (r == NULL)
-		error_log(LOG_L_WARNING, "while the event loop was closed");
-	Py_XDECREF(r);
-	Py_XDECREF(globals);
-}
-
 /* All must be back where it came from; that is how leaks are found. */
 static void
 report_pools(void)
@@ -388,7 +365,7 @@ stop_all(void)
 	loop_timer_del(self.loop, &self.patience);
 	loop_work_del(self.loop, &self.check);
 	chan_fini(&self.chan);
-	finish_asyncio();
+	main_task_fini();
 	app_free(&self.app);
 	scope_fini();
 	PyGC_Collect();		/* what only cycles of garbage hold */
@@ -414,10 +391,8 @@ worker_main(struct birth *birth, struct conf *conf)
 	}
 	if (start_loop() == -1 || set_current() == -1)
 		return WORKER_FAILED;
-	if (start_application() == 0 && aloop_run(self.aloop) == -1) {
-		error_log(LOG_L_CRITICAL, "the event loop ended");
+	if (start_application() == 0 && main_task_run() == -1)
 		self.status = WORKER_FAILED;
-	}
 	stop_all();
 	return self.status;
 }
