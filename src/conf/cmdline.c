@@ -234,7 +234,7 @@ static const struct {
 	{ "--ssl-ciphers", true },
 };
 
-/* ---- reading argv ---------------------------------------------------- */
+/* ---- reading argv ------------------------------------------------------- */
 
 /* The option of the table whose uvicorn name this is. */
 static const struct conf_option *
@@ -408,7 +408,7 @@ read_argv(struct cmdline *c, char *const *argv)
 		    "is given");
 }
 
-/* ---- applying -------------------------------------------------------- */
+/* ---- applying ----------------------------------------------------------- */
 
 static int
 number_of(struct cmdline *c, const char *name, const char *text,
@@ -639,7 +639,7 @@ done:
 	return conf;
 }
 
-/* ---- help ------------------------------------------------------------ */
+/* ---- help --------------------------------------------------------------- */
 
 static void
 usage_line(struct buf *b, const char *name, const char *metavar,

@@ -83,7 +83,7 @@ wrong_type(struct load *l, const config_setting_t *s, const char *key,
 	conf_error(l->p, where, key, "expected %s, given %s", expected, given);
 }
 
-/* ---- listen ---------------------------------------------------------- */
+/* ---- listen ------------------------------------------------------------- */
 
 static int
 get_string(struct load *l, const config_setting_t *s, const char *key,
@@ -285,7 +285,7 @@ load_listen(struct load *l, config_setting_t *s)
 		listen_element(l, config_setting_get_elem(s, i));
 }
 
-/* ---- scalar options -------------------------------------------------- */
+/* ---- scalar options ----------------------------------------------------- */
 
 /* Is it the name of a group, "limits"? */
 static bool
@@ -355,7 +355,7 @@ load_group(struct load *l, config_setting_t *group, const char *prefix)
 	}
 }
 
-/* ---- text and file --------------------------------------------------- */
+/* ---- text and file ------------------------------------------------------ */
 
 /*
  * Before libconfig sees a text, a scan of ours looks for what it does badly.
