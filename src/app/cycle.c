@@ -51,7 +51,8 @@ cycle_new(struct http_req *req)
 	http_head_init(&c->head);
 	c->head.text = text;
 	c->left = -1;
-	c->body_ended = c->gone = c->told_gone = c->cancelled = c->head_only = false;
+	c->body_ended = c->cancelled = c->head_only = false;
+	c->gone = c->told_gone = false;
 	return c;
 }
 

@@ -430,7 +430,7 @@ message_send(struct cycle *c, PyObject *message)
 	start = PyUnicode_Compare(type, names.http_response_start) == 0;
 	body = !start &&
 	    PyUnicode_Compare(type, names.http_response_body) == 0;
-	/* who was told must know; who was not may answer a half-closed client */
+	/* who was told must know; others may answer a half-closed client */
 	if (c->told_gone || (c->req == NULL && c->state < CYCLE_STREAMING))
 		rc = raise_disconnected(c);
 	else if (c->state == CYCLE_COMPLETE) {

@@ -72,12 +72,12 @@ hex_value(char c)
 static PyObject *
 decode_path(const char *p, size_t n)
 {
-	char small[512] = "", *to = n <= sizeof(small) ? small : PyMem_Malloc(n);
+	char small[512] = "", *to = small;
 	size_t i, len = 0;
 	PyObject *path;
 	int hi, lo;
 
-	if (to == NULL)
+	if (n > sizeof(small) && (to = PyMem_Malloc(n)) == NULL)
 		return PyErr_NoMemory();
 	for (i = 0; i < n; i++) {
 		if (p[i] == '%' && i + 2 < n && (hi = hex_value(p[i + 1])) >= 0

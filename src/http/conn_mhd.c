@@ -246,7 +246,7 @@ log_access(struct conn *c)
 		return;
 	if (c->started != 0)
 		e.duration = mono_now() - c->started;
-	if (c->stage != STAGE_HEAD) {
+	if (c->mhd != NULL) {
 		v = MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND,
 		    "Referer");
 		e.referer = v != NULL ? str_of(v) : STR("");
@@ -280,12 +280,12 @@ rest(struct conn *c, bool ok)
 	c->answer = ANSWER_NONE;
 	c->resp = NULL;
 	c->dispatched = c->want_body = c->aborted = c->counted = false;
-	c->out_end = c->out_cut = c->out_chunked = c->out_waiting = c->out_flushed = false;
+	c->out_end = c->out_cut = c->out_flushed = false;
+	c->out_chunked = c->out_waiting = false;
 	c->status = 0;
 	c->body_bytes = c->body_in = 0;
 	c->started = 0;
 	c->head_begun = c->scans = c->strays = false;
-	c->refusal = REFUSAL_NONE;
 	c->target = c->cut = NULL;
 	c->rested = loop_now(f->loop);
 	if (f->fields_of == c)
@@ -303,9 +303,13 @@ conn_free(struct conn *c)
 {
 	struct front *f = c->front;
 
-	/* 0.9.75 forgets the completion callback after some parse errors */
-	if (c->stage != STAGE_HEAD || c->dispatched || c->status != 0)
+	/* heads that were never complete; and 0.9.75 forgets the completion
+	 * callback after some parse errors. The pool is gone by now. */
+	if (c->stage != STAGE_HEAD || c->dispatched || c->status != 0) {
+		c->mhd = NULL;
+		c->req.method = c->req.path = c->req.query = STR("");
 		rest(c, false);
+	}
 	f->ops->closed(&c->ends);
 	if (c->lingers)
 		linger_add(&f->lingerers, c->fd);

@@ -151,7 +151,6 @@ direct_refuse(struct conn *c, enum refusal why)
 	struct http_head head;
 
 	refusal_head(&head, why);
-	c->refusal = why;
 	c->status = head.status;
 	direct_start(c, &head, (int64_t)body.n);
 	direct_put(c, body);

@@ -36,7 +36,9 @@ void	 front_go(struct front *);
 void	 front_drain(struct front *);
 /* Close every connection now. drained() follows. */
 void	 front_abort(struct front *);
-/* Frees all. Requests in flight get done(). */
+/* Ends all connections, requests in flight get done(); while the loop is. */
+void	 front_close(struct front *);
+/* Only its statistics were left. */
 void	 front_free(struct front **);
 
 void	 front_set_access_fd(struct front *, int fd);

@@ -485,12 +485,11 @@ front_new(struct loop *loop, const struct conf *conf,
 }
 
 void
-front_free(struct front **fp)
+front_close(struct front *f)
 {
-	struct front *f = *fp;
 	struct list *pos, *tmp;
 
-	if (f == NULL)
+	if (f == NULL || f->mhd == NULL)
 		return;
 	close_listeners(f);
 	/* stopping with a suspended connection aborts the process */
@@ -498,10 +497,20 @@ front_free(struct front **fp)
 		conn_resume(list_entry(pos, struct conn, node));
 	loop_io_del(f->loop, &f->mhd_io);
 	MHD_stop_daemon(f->mhd);
+	f->mhd = NULL;
 	loop_work_del(f->loop, &f->run);
 	loop_timer_del(f->loop, &f->retry);
 	linger_fini(&f->lingerers);
 	accesslog_fini(&f->log);
+}
+
+void
+front_free(struct front **fp)
+{
+	struct front *f = *fp;
+
+	if (f == NULL)
+		return;
 	free(f->by_fd);
 	free(f->listeners);
 	free(f->fields);

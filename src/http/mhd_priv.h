@@ -119,7 +119,6 @@ struct conn {
 	char		*cut;		/* where '?' was followed by .. */
 	char		 cut_char;	/* .. this */
 	struct check_facts facts;
-	enum refusal	 refusal;
 
 	/* where we are in what the client sent, for the chunk scan */
 	uint64_t	 received;	/* octets, by recv() */

@@ -188,7 +188,6 @@ reply_refusal(struct conn *c, enum refusal why)
 	struct http_head head;
 
 	refusal_head(&head, why);
-	c->refusal = why;
 	c->status = head.status;
 	c->answer = ANSWER_WHOLE;
 	c->body_bytes = body.n;

@@ -292,8 +292,6 @@ request_on_library_error(struct conn *c, unsigned status)
 
 	if (c->answer != ANSWER_NONE)
 		return;
-	if (c->target != NULL && c->req.path.n == 0)
-		c->req.path = (struct str){ c->target, c->target_len };
 	note_refusal(c, why);
 	direct_refuse(c, why);
 	shutdown(c->fd, SHUT_WR);

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -23,6 +24,7 @@
 #include "app/lifespan.h"
 #include "app/load.h"
 #include "app/scope.h"
+#include "base/date.h"
 #include "base/defs.h"
 #include "base/fd.h"
 #include "base/log.h"
@@ -339,28 +341,33 @@ out:
 
 /* ---- the end ------------------------------------------------------------ */
 
-/* All must be back where it came from; that is how leaks are found. */
+/* What was done, and whether all came back to where it was taken from. */
 static void
-report_pools(void)
+report(void)
 {
-	struct cycle_stats stats[CYCLE_NPOOLS];
+	const struct front_stats *f = front_stats(self.front);
+	const struct date_stats *d = date_stats();
+	struct cycle_stats p[CYCLE_NPOOLS];
 	size_t i;
 
-	cycle_stats(stats);
+	log_debug("served %" PRIu64 " requests on %" PRIu64 " connections; %"
+	    PRIu64 " refused, %" PRIu64 " timed out", f->requests,
+	    f->accepted, f->refused, f->timeouts);
+	log_debug("date: %" PRIu64 " hits, %" PRIu64 " misses", d->hits,
+	    d->misses);
+	cycle_stats(p);
 	for (i = 0; i < CYCLE_NPOOLS; i++)
-		log_write(stats[i].in_use > 0 ? LOG_L_INFO : LOG_L_DEBUG,
-		    "pool %s: %llu in use, %llu at most, %llu of %llu reused",
-		    stats[i].name, (unsigned long long)stats[i].in_use,
-		    (unsigned long long)stats[i].peak,
-		    (unsigned long long)stats[i].hits,
-		    (unsigned long long)(stats[i].hits + stats[i].misses));
+		log_write(p[i].in_use > 0 ? LOG_L_INFO : LOG_L_DEBUG,
+		    "pool %s: %" PRIu64 " in use, %" PRIu64 " at most, %"
+		    PRIu64 " of %" PRIu64 " reused", p[i].name, p[i].in_use,
+		    p[i].peak, p[i].hits, p[i].hits + p[i].misses);
 }
 
 static void
 stop_all(void)
 {
 	cycle_on_idle(NULL, NULL);
-	front_free(&self.front);
+	front_close(self.front);
 	lifespan_fini(&self.lifespan);
 	loop_timer_del(self.loop, &self.patience);
 	loop_work_del(self.loop, &self.check);
@@ -369,7 +376,9 @@ stop_all(void)
 	app_free(&self.app);
 	scope_fini();
 	PyGC_Collect();		/* what only cycles of garbage hold */
-	report_pools();
+	if (self.front != NULL)
+		report();
+	front_free(&self.front);
 	cycle_fini();
 	Py_CLEAR(self.aloop);
 	host_stop();
