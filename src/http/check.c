@@ -108,6 +108,7 @@ check_version(const struct check_head *head, struct check_facts *facts)
 
 struct tally {
 	unsigned	 hosts, lengths, encodings;
+	bool		 close, keep_alive;	/* in Connection */
 	struct check_facts *facts;
 };
 
@@ -154,6 +155,15 @@ field_expect(struct tally *t, struct str value)
 	return REFUSAL_NONE;
 }
 
+static enum refusal
+field_connection(struct tally *t, struct str value)
+{
+	t->close = t->close || str_has_token(value, STR("close"));
+	t->keep_alive = t->keep_alive ||
+	    str_has_token(value, STR("keep-alive"));
+	return REFUSAL_NONE;
+}
+
 static const struct {
 	struct str	 name;
 	field_f		*take;
@@ -162,6 +172,7 @@ static const struct {
 	{ { "content-length", 14 }, field_length },
 	{ { "transfer-encoding", 17 }, field_encoding },
 	{ { "expect", 6 }, field_expect },
+	{ { "connection", 10 }, field_connection },
 };
 
 static enum refusal
@@ -224,6 +235,7 @@ check_request(const struct check_head *head,
 			return r;
 	if ((r = check_framing(&t)) != REFUSAL_NONE)
 		return r;
+	facts->closes = t.close || (facts->minor == 0 && !t.keep_alive);
 	return check_sizes(head, limits, facts);
 }
 

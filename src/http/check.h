@@ -28,6 +28,7 @@ struct check_facts {
 	bool		 has_length;
 	uint64_t	 length;
 	bool		 expect_continue;
+	bool		 closes;	/* the client wants no further request */
 };
 
 struct check_limits {

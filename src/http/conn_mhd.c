@@ -288,11 +288,12 @@ rest(struct conn *c, bool ok)
 	c->head_begun = c->scans = c->strays = false;
 	c->target = c->cut = NULL;
 	c->rested = loop_now(f->loop);
+	c->said_close = c->said_close || !ok;
 	if (f->fields_of == c)
 		f->fields_of = NULL;
 	if (c->half_closed || c->close_after)
 		conn_deadline(c, DEADLINE_IDLE, HALF_CLOSED_TIME);
-	else if (!MHD_1_0 && c->received > c->used)	/* a next head */
+	else if (c->received > c->used)	/* a next head */
 		conn_deadline(c, DEADLINE_HEAD, f->conf->timeouts_header);
 	else
 		conn_deadline(c, DEADLINE_IDLE, f->conf->timeouts_keep_alive);

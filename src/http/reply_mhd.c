@@ -52,6 +52,8 @@ add_fields(struct conn *c, struct MHD_Response *r,
 	size_t pos = 0;
 	bool ok = r != NULL;
 
+	c->said_close = head->close || f->draining || c->closing ||
+	    c->facts.closes || c->req.minor == 0;
 	/* before Date: the library forgets that flag otherwise */
 	if (ok && (head->close || f->draining || c->closing))
 		ok = add_field(r, "Connection", "close");

@@ -22,7 +22,7 @@
 static void
 head_begins(struct conn *c, char first)
 {
-	bool nothing_before = c->received == (MHD_1_0 ? 0 : c->used);
+	bool nothing_before = c->received == c->used;
 
 	c->head_begun = true;
 	if (nothing_before && !http_is_token(&first, 1) && first != '\r' &&
@@ -88,8 +88,11 @@ scan_begin(struct conn *c, const char *head, size_t size)
 void
 request_on_shutdown(struct conn *c)
 {
-	if (c->stage == STAGE_HEAD && c->head_begun &&
-	    c->answer == ANSWER_NONE)
+	bool more = c->head_begun ||
+	    (c->received > c->used && c->used > 0 && !c->said_close);
+
+	if (c->stage == STAGE_HEAD && c->answer == ANSWER_NONE && more &&
+	    !c->lingers)
 		request_on_library_error(c, 400);
 }
 
@@ -212,7 +215,7 @@ check_conn(struct conn *c, const char *method, const char *version)
 		return REFUSAL_TARGET;
 	r = check_request(&head, &f->limits, &c->facts);
 	c->req.minor = c->facts.minor;
-	if (r == REFUSAL_NONE && !MHD_1_0 &&
+	if (r == REFUSAL_NONE &&
 	    !scan_begin(c, method, head.header_size))
 		r = REFUSAL_BODY;
 	if (r == REFUSAL_NONE) {

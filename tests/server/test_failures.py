@@ -76,9 +76,12 @@ def test_in_the_body(fails, where):
         fails.expect(r"GET /%s/%s.*Traceback" % (where, way))
 
 
-def test_in_a_sized_body(fails):
+@pytest.mark.parametrize("behind", [b"", get("/whole"), b" / HTTP/1.1\r\n"],
+                         ids=["alone", "request", "garbage"])
+def test_in_a_sized_body(fails, behind):
     c = fails.connect()
-    c.send(get("/sized/value"))
+    # what stands behind it must not fill the body up
+    c.send(get("/sized/value") + behind)
     with pytest.raises(Truncated) as e:
         c.response()
     assert e.value.head.get("content-length") == "100"

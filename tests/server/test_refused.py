@@ -63,9 +63,7 @@ def test_in_pieces(shared, name):
     assert len(seen(shared)) == before
 
 
-# A request line that begins with a blank and stands behind another request
-# makes libmicrohttpd 0.9.75 close without a word.
-@pytest.mark.parametrize("name", [n for n in HEADS if n != "method-empty"])
+@pytest.mark.parametrize("name", HEADS)
 def test_after_a_good_request(shared, name):
     """The response of an earlier pipelined request is not lost."""
     raw, status = HEADS[name]
