@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What the two logs say, and that nobody can forge them."""
+import contextlib
+import os
 import re
+import socket
+import subprocess
+import threading
 import time
 
 import pytest
 
-from harness import get, poll
+from harness import APPS, SCALE, get, poll, program
 
 
 def lines(d, n):
@@ -208,3 +213,64 @@ def test_whole_log_of_a_busy_day(asgid):
                           r' HTTP/1\.1" 200 OK', x)[1] for x in got]
     assert sorted(paths) == sorted("/fast/%d/%d" % (i, j)
                                    for i in range(20) for j in range(50))
+
+
+# ---- other sinks: an application that cannot be loaded is log enough
+
+def run_broken(*args, **kw):
+    """Status of a daemon that ends by itself."""
+    return subprocess.run(
+        [program(), "broken_import:app", "--app-dir", str(APPS), "--port", "0",
+         *args], stdin=subprocess.DEVNULL, timeout=30 * SCALE, **kw).returncode
+
+
+def test_journal_priorities(tmp_path):
+    """Each line carries its priority when stderr is the journal."""
+    path = tmp_path / "journal"
+    with open(path, "w") as f:
+        st = os.fstat(f.fileno())
+        env = dict(os.environ,
+                   JOURNAL_STREAM="%d:%d" % (st.st_dev, st.st_ino))
+        assert run_broken(stderr=f, env=env) == 3
+    lines = path.read_text().splitlines()
+    assert lines and all(re.match("<[0-7]>", x) for x in lines), lines
+    assert any(x.startswith("<6>Started asgid") for x in lines)
+    assert any(x.startswith("<3>") and "Traceback" in x for x in lines)
+
+
+def test_journal_of_another(tmp_path):
+    """$JOURNAL_STREAM is inherited also by those with another stderr."""
+    path = tmp_path / "log"
+    with open(path, "w") as f:
+        assert run_broken(stderr=f, env=dict(os.environ,
+                                             JOURNAL_STREAM="1:2")) == 3
+    assert path.read_text().startswith("INFO:     Started asgid")
+
+
+@pytest.mark.skipif(os.path.exists("/dev/log") or os.geteuid() != 0,
+                    reason="needs to be the syslog daemon")
+def test_syslog():
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s:
+        s.bind("/dev/log")
+        try:
+            s.setblocking(False)
+            got = []
+
+            def read():
+                with contextlib.suppress(BlockingIOError):
+                    while True:
+                        got.append(s.recv(65536).decode())
+            thread = threading.Thread(target=lambda: got.append(
+                "status %d" % run_broken("-o", "log.error=syslog",
+                                         stderr=subprocess.DEVNULL)))
+            thread.start()
+            poll(lambda: read() or "status 3" in got, "no status 3")
+            thread.join()
+            read()
+        finally:
+            os.unlink("/dev/log")
+    # <facility daemon * 8 + severity>
+    assert any(re.match(r"<30>.* asgid\[\d+\]: Started asgid", x)
+               for x in got), got
+    assert any(re.match(r"<27>.* asgid-worker\[\d+\]: .*Error", x)
+               for x in got), got
