@@ -279,7 +279,7 @@ def test_reopen(asgid, tmp):
     a.signal(signal.SIGUSR1)
     poll(lambda: error.exists() and
          error.read_text().count("fake: reopened") == 2, "reopened")
-    assert "asgid[%d] info: Log files reopened" % a.pid in error.read_text()
+    assert "asgid[%d]: info: Log files reopened" % a.pid in error.read_text()
     assert "reopened" not in pathlib.Path(str(error) + ".1").read_text()
     poll(lambda: access.read_text().count("fake: access") == 2, "access log")
     a.stop()
