@@ -42,7 +42,7 @@ struct cmdline {
 	size_t			 nset;
 	const char		**listen;	/* -o listen=ADDRESS */
 	size_t			 nlisten;
-	bool			 lost;	/* unknown option: is the next its value? */
+	bool			 lost;	/* an option was unknown */
 };
 
 static void
