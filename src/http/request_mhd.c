@@ -71,17 +71,23 @@ request_on_recv(struct conn *c, const char *buf, ssize_t n)
 static bool
 scan_begin(struct conn *c, const char *head, size_t size)
 {
-	uint64_t skipped = (uint64_t)(head - c->pool);	/* empty lines */
+	size_t end = (size_t)(head - c->pool) + size;	/* empty lines too */
+	uint64_t left;
 
-	c->used += skipped + size;
+	c->used += end;
+	left = c->received > c->used ? c->received - c->used : 0;
+	if (head < c->pool || end + left > MHD_POOL_SIZE) {
+		/* a library that keeps its buffer otherwise: hands off */
+		c->used = c->received;
+		return true;
+	}
 	if (!c->facts.chunked) {
 		c->used += c->facts.length;
 		return true;
 	}
 	c->chunks = (struct chunk_scan){ 0 };
 	c->scans = true;
-	return c->used >= c->received ||
-	    scan_chunks(c, head + size, (size_t)(c->received - c->used));
+	return left == 0 || scan_chunks(c, head + size, (size_t)left);
 }
 
 /* Some request lines make the library close without a word. */
@@ -142,20 +148,22 @@ collect_field(void *cls, enum MHD_ValueKind kind UNUSED, const char *name,
 	return MHD_YES;
 }
 
-static void
+/* false: out of memory, some are missing. */
+static bool
 collect_fields(struct conn *c)
 {
 	struct front *f = c->front;
 	size_t i;
+	int n;
 
-	if (f->fields_of == c)
-		return;
 	f->nfields = 0;
-	MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND, collect_field, f);
+	n = MHD_get_connection_values_n(c->mhd, MHD_HEADER_KIND,
+	    collect_field, f);
 	f->fields_of = c;
 	for (i = 0; i < f->nfields; i++)
 		if (f->fields[i].value.p == NULL)
 			f->fields[i].value = STR("");
+	return n >= 0 && (size_t)n == f->nfields;
 }
 
 static void
@@ -198,8 +206,8 @@ check_conn(struct conn *c, const char *method, const char *version)
 	c->req.path = head.target;
 	if (c->cut != NULL)
 		*c->cut = c->cut_char;
-	f->fields_of = NULL;
-	collect_fields(c);
+	if (!collect_fields(c))
+		return REFUSAL_MEMORY;
 	head.fields = f->fields;
 	head.nfields = f->nfields;
 	/* the library has put a NUL where the '?' was */
