@@ -28,7 +28,7 @@ struct check_facts {
 	bool		 has_length;
 	uint64_t	 length;
 	bool		 expect_continue;
-	bool		 closes;	/* the client wants no further request */
+	bool		 closes;	/* the client wants no more requests */
 };
 
 struct check_limits {

@@ -94,7 +94,7 @@ struct conn {
 	bool		 shut_rd;	/* we shut its receiving side */
 	bool		 aborted;	/* never to be completed */
 	bool		 close_after;	/* no further request */
-	bool		 said_close;	/* the last answer ends the connection */
+	bool		 said_close;	/* the answer ends the connection */
 	bool		 head_begun;	/* first bytes of a head are here */
 	bool		 strays;	/* reply_is_stray() may occur */
 	bool		 lingers;	/* was refused, with bytes unread */
