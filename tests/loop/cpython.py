@@ -9,8 +9,6 @@ import importlib.util
 import sys
 import unittest
 
-import _asgid
-
 # Modules whose cases take their loop from asyncio.new_event_loop(),
 # asyncio.run() or asyncio.SelectorEventLoop(). Left out as a whole:
 #   test_selector_events: calls the standard class's own methods with a mock
@@ -43,6 +41,8 @@ SKIP = {
 
 
 def install():
+    import _asgid  # not in processes that multiprocessing spawns from here
+
     class Loop(_asgid.Loop):
         made = 0
 
