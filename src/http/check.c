@@ -74,8 +74,8 @@ check_target(const struct check_head *head, struct check_facts *facts)
 	size_t i;
 
 	for (i = 0; i < t.n; i++)
-		if (t.p[i] <= ' ' || t.p[i] == 0x7f || t.p[i] == '#')
-			return REFUSAL_TARGET;	/* signed: 8-bit as well */
+		if (t.p[i] <= ' ' || t.p[i] >= 0x7f || t.p[i] == '#')
+			return REFUSAL_TARGET;	/* 8-bit: one or the other */
 	if (str_eq(head->method, STR("CONNECT")))
 		return REFUSAL_CONNECT;
 	if (str_eq(t, STR("*"))) {

@@ -24,7 +24,7 @@ on_digit(struct chunk_scan *s, char c)
 	int d = digit(c);
 
 	if (d >= 0) {
-		if (s->left >> 58 != 0)
+		if (s->left >> 58 != 0 || ++s->line > LINE_MAX_OCTETS)
 			return CHUNK_BAD;
 		s->left = s->left << 4 | (unsigned)d;
 		return CHUNK_DIGITS;

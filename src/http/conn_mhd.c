@@ -286,6 +286,7 @@ rest(struct conn *c, bool ok)
 	c->body_bytes = c->body_in = 0;
 	c->started = 0;
 	c->head_begun = c->scans = c->strays = false;
+	c->head_open = c->nul = false;
 	c->target = c->cut = NULL;
 	c->rested = loop_now(f->loop);
 	c->said_close = c->said_close || !ok;

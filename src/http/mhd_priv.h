@@ -127,6 +127,9 @@ struct conn {
 	const char	*pool;		/* where the library's pool begins */
 	struct chunk_scan chunks;
 	bool		 scans;
+	bool		 head_open;	/* the request line is here, not all */
+	bool		 nul;		/* in a head's lines, as received */
+	char		 tail[3];	/* the last octets received of it */
 };
 
 struct listener {

@@ -44,6 +44,61 @@ scan_chunks(struct conn *c, const char *p, size_t n)
 	return c->chunks.state != CHUNK_BAD;
 }
 
+/*
+ * libmicrohttpd before 1.0 turns CR and LF into NUL as it goes: once it has
+ * parsed a head, a NUL that was sent cannot be told from a line end any more.
+ * So the lines behind the request line are looked at while they are raw:
+ * here those that are in the buffer, in request_on_recv() those that follow.
+ */
+static void
+look_for_nul(struct conn *c, const char *p, size_t n)
+{
+	char seam[6];
+	size_t kept = sizeof(c->tail), part = n < 3 ? n : 3, end = n;
+	const char *at;
+
+	/* the end of the head may lie across two reads */
+	memcpy(seam, c->tail, kept);
+	memcpy(seam + kept, p, part);
+	if ((at = memmem(seam, kept + part, "\r\n\r\n", 4)) != NULL)
+		end = (size_t)(at + 4 - seam) - kept;
+	else if ((at = memmem(p, n, "\r\n\r\n", 4)) != NULL)
+		end = (size_t)(at + 4 - p);
+	c->nul = c->nul || memchr(p, '\0', end) != NULL;
+	c->head_open = at == NULL;
+	memmove(seam, seam + part, kept);
+	memcpy(c->tail, n < 3 ? seam : p + n - 3, kept);
+}
+
+/* The request line has been cut into its parts; `uri` is the second. */
+static void
+look_behind_request_line(struct conn *c, const char *uri)
+{
+	const char *end = c->pool + (c->received - c->used), *p;
+
+	p = uri + strlen(uri) + 1;		/* the version */
+	if (uri < c->pool || end > c->pool + MHD_POOL_SIZE || p >= end)
+		return;
+	p += strnlen(p, (size_t)(end - p));
+	/* what was CR and LF, and stands for the end of a line still */
+	memcpy(c->tail, "x\r\n", sizeof(c->tail));
+	if (p + 2 <= end)
+		look_for_nul(c, p + 2, (size_t)(end - p) - 2);
+}
+
+/* Empty lines before a request line are skipped; one that begins with a NUL
+ * looks empty and is not. */
+static bool
+skipped_text(const struct conn *c, const char *method)
+{
+	const char *p;
+
+	for (p = c->pool; p < method; p++)
+		if (*p != '\0' && *p != '\r' && *p != '\n')
+			return true;
+	return false;
+}
+
 bool
 request_on_recv(struct conn *c, const char *buf, ssize_t n)
 {
@@ -58,6 +113,8 @@ request_on_recv(struct conn *c, const char *buf, ssize_t n)
 	if (c->stage == STAGE_HEAD && !c->head_begun)
 		head_begins(c, *buf);
 	c->received += (uint64_t)n;
+	if (c->head_open)
+		look_for_nul(c, buf, (size_t)n);
 	if (!c->scans || scan_chunks(c, buf, (size_t)n))
 		return true;
 	request_on_library_error(c, 400);
@@ -119,6 +176,8 @@ request_on_uri(void *cls UNUSED, const char *uri, struct MHD_Connection *mhd)
 	c->front->current = c;
 	c->target = (char *)(uintptr_t)uri;
 	c->target_len = uri != NULL ? strlen(uri) : 0;
+	if (!MHD_1_0 && uri != NULL)
+		look_behind_request_line(c, uri);
 	if (uri != NULL && (q = strchr(c->target, '?')) != NULL) {
 		c->cut = q + 1;
 		c->cut_char = *c->cut;
@@ -213,7 +272,8 @@ check_conn(struct conn *c, const char *method, const char *version)
 	/* the library has put a NUL where the '?' was */
 	if (c->cut != NULL)
 		c->cut[-1] = '?';
-	if (!MHD_1_0 && c->target != NULL && !check_contiguous(&head))
+	if (!MHD_1_0 && c->target != NULL && (c->nul ||
+	    skipped_text(c, method) || !check_contiguous(&head)))
 		return REFUSAL_SYNTAX;
 	/* "chunked" with blanks behind it is another coding to the library */
 	if (!MHD_1_0 && has_padded_encoding(f))

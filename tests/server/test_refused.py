@@ -111,6 +111,8 @@ def test_body(shared, name, pieces):
 GOOD = {
     "length-leading-zeros": (P + b"Content-Length: 000000000000000002\r\n\r\n"
                              b"ab", b"ab"),
+    "binary": (P + b"Content-Length: 6\r\n\r\n\0\r\n\0\n\0",
+               b"\0\r\n\0\n\0"),
     "length-padded": (P + b"Content-Length:\t 2\r\n\r\nab", b"ab"),
     "te-case": (P + b"tRANSFER-eNCODING: CHUNKED\r\n\r\n2\r\nab\r\n0\r\n\r\n",
                 b"ab"),

@@ -88,6 +88,13 @@ HEADS = {
     "name-lf": (H + b"X\nA: b\r\n\r\n", 400),
     "value-nul": (H + b"X-A: b\0c\r\n\r\n", 400),
     "value-nul-end": (H + b"X-A: b\0\r\n\r\n", 400),
+    # a NUL where libmicrohttpd 0.9.75 itself puts one: at the end of a line
+    "nul-lf": (H + b"X-A: b\0\nX-B: c\r\n\r\n", 400),
+    "nul-lf-end": (H + b"X-A: b\r\n\0\n", 400),
+    "lf-nul-octet": (H + b"X-A: b\n\0X\n", 400),
+    "nul-nul-lf": (H + b"X-A: b\0\0\n\n", 400),
+    "nul-crlf-lf": (H + b"X-A: b\0\r\n\n", 400),
+    "nul-line": (b"\r\n\0any text\r\n" + H + b"\r\n", 400),
     "value-cr": (H + b"X-A: b\rc\r\n\r\n", 400),
     "value-cr-only": (H + b"X-A: \r\r\n\r\n", 400),
     "value-lf": (H + b"X-A: b\nX-B: c\r\n\r\n", 400),

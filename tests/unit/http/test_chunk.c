@@ -186,6 +186,16 @@ repeated(const char *start, char c, size_t n, const char *end)
 	return state;
 }
 
+START_TEST(long_sizes)
+{
+	ck_assert_int_eq(repeated("", '0', 1000, "\r\n\r\n"), CHUNK_DONE);
+	ck_assert_int_eq(repeated("", '0', 1100, ""), CHUNK_BAD);
+	ck_assert_int_eq(repeated("1\r\nx\r\n", '0', 1100, ""), CHUNK_BAD);
+	ck_assert_int_eq(repeated("000000000000000000000000000000;", 'x',
+	    1000, ""), CHUNK_BAD);
+}
+END_TEST
+
 START_TEST(long_extensions)
 {
 	ck_assert_int_eq(repeated("0;", 'x', 1000, "\r\n\r\n"), CHUNK_DONE);
@@ -249,6 +259,7 @@ chunk_suite(void)
 	tcase_add_loop_test(t, split_anywhere, 0, (int)countof(complete));
 	tcase_add_loop_test(t, broken_and_split, 0, (int)countof(broken));
 	tcase_add_test(t, large_sizes);
+	tcase_add_test(t, long_sizes);
 	tcase_add_test(t, long_extensions);
 	tcase_add_test(t, many_extensions);
 	tcase_add_test(t, long_trailers);
