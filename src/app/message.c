@@ -113,7 +113,7 @@ message_receive(struct cycle *c)
 
 /* ---- from the application: helpers -------------------------------------- */
 
-/* Borrowed-like new reference to message[key], NULL without an exception if
+/* New reference to message[key], NULL without an exception if
  * it is missing, with one if the message cannot be asked. */
 static PyObject *
 get(PyObject *message, PyObject *key)
@@ -206,8 +206,12 @@ add_headers(struct cycle *c, PyObject *message)
 	if (headers == NULL)
 		return PyErr_Occurred() ? -1 : 0;
 	if (PyList_CheckExact(headers)) {
-		for (i = 0; rc == 0 && i < PyList_GET_SIZE(headers); i++)
-			rc = add_header(c, PyList_GET_ITEM(headers, i));
+		for (i = 0; rc == 0 && i < PyList_GET_SIZE(headers); i++) {
+			/* iterating it may run code that changes the list */
+			item = py_ref(PyList_GET_ITEM(headers, i));
+			rc = add_header(c, item);
+			Py_DECREF(item);
+		}
 		Py_DECREF(headers);
 		return rc;
 	}
@@ -300,12 +304,12 @@ data_of(PyObject *message, struct http_data *d)
 		if (body == NULL)
 			return -1;
 	}
-	d->p = PyBytes_AS_STRING(body);
-	d->n = (size_t)PyBytes_GET_SIZE(body);
-	if (d->n == 0) {
+	if (PyBytes_GET_SIZE(body) == 0) {
 		Py_DECREF(body);
 		return 0;
 	}
+	d->p = PyBytes_AS_STRING(body);
+	d->n = (size_t)PyBytes_GET_SIZE(body);
 	d->owner = body;		/* transfers ownership */
 	d->release = release_object;
 	return 0;
