@@ -35,9 +35,7 @@ static struct {
 static struct cycle *
 cycle_new(struct http_req *req)
 {
-	bool fresh;
-	struct cycle *c = (struct cycle *)pool_get(&self.pool, self.type,
-	    &fresh);
+	struct cycle *c = (struct cycle *)pool_get(&self.pool, self.type);
 	struct buf text;
 
 	if (c == NULL)
@@ -59,8 +57,7 @@ cycle_new(struct http_req *req)
 static void
 cycle_dealloc(struct cycle *c)
 {
-	if (c->coro != NULL)		/* never run to its end: no warning */
-		Py_CLEAR(c->coro);
+	Py_CLEAR(c->coro);
 	Py_CLEAR(c->task);
 	if (c->head.text.cap > HEAD_KEEP)
 		http_head_fini(&c->head);

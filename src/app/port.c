@@ -75,9 +75,7 @@ port_wake(struct cycle *c, bool receives)
 static struct wait *
 wait_new(struct cycle *c, bool receives)
 {
-	bool fresh;
-	struct wait *w = (struct wait *)pool_get(&self.waits, self.wait,
-	    &fresh);
+	struct wait *w = (struct wait *)pool_get(&self.waits, self.wait);
 
 	if (w == NULL)
 		return NULL;
@@ -333,9 +331,7 @@ call_send(PyObject *o, PyObject *const *args, size_t nargsf,
 PyObject *
 port_new(struct cycle *c, bool receives)
 {
-	bool fresh;
-	struct port *p = (struct port *)pool_get(&self.ports, self.port,
-	    &fresh);
+	struct port *p = (struct port *)pool_get(&self.ports, self.port);
 
 	if (p == NULL)
 		return NULL;

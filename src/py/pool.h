@@ -23,14 +23,13 @@ struct pool {
 };
 
 /* New reference to an object whose own members are those of its last use
- * (all zero when it is new): *fresh tells. NULL with MemoryError. */
+ * (all zero when it is new). NULL with MemoryError. */
 static inline PyObject *
-pool_get(struct pool *p, PyTypeObject *type, bool *fresh)
+pool_get(struct pool *p, PyTypeObject *type)
 {
 	PyObject *o;
 
-	*fresh = p->len == 0;
-	if (!*fresh) {
+	if (p->len > 0) {
 		p->hits++;
 		o = p->objects[--p->len];
 		_Py_NewReference(o);
