@@ -61,17 +61,26 @@ print(const struct buf *text)
 
 /* ---- actions: exit status ----------------------------------------------- */
 
+struct task {
+	int		 argc;
+	char *const	*argv;
+	struct conf	*conf;		/* NULL: not needed */
+};
+
 static int
-do_run(const struct conf *conf)
+do_run(struct task *t)
 {
 	char path[PATH_MAX];
+	struct conf *conf = t->conf;
 
-	return master_run(conf, worker_path(path));
+	t->conf = NULL;			/* the master's now */
+	return master_run(conf, worker_path(path), t->argc, t->argv);
 }
 
 static int
-do_check(const struct conf *conf)
+do_check(struct task *t)
 {
+	const struct conf *conf = t->conf;
 	struct buf b = BUF_INIT;
 	int status;
 
@@ -83,12 +92,12 @@ do_check(const struct conf *conf)
 }
 
 static int
-do_print(const struct conf *conf)
+do_print(struct task *t)
 {
 	struct buf b = BUF_INIT;
 	int status;
 
-	conf_print(conf, &b);
+	conf_print(t->conf, &b);
 	status = print(&b);
 	buf_fini(&b);
 	return status;
@@ -97,7 +106,7 @@ do_print(const struct conf *conf)
 /* The libraries' versions are the worker's to tell: it is linked with
  * them. */
 static int
-do_version(const struct conf *conf UNUSED)
+do_version(struct task *t UNUSED)
 {
 	struct buf b = BUF_INIT;
 	char path[PATH_MAX];
@@ -124,7 +133,7 @@ do_version(const struct conf *conf UNUSED)
 }
 
 static int
-do_help(const struct conf *conf UNUSED)
+do_help(struct task *t UNUSED)
 {
 	struct buf b = BUF_INIT;
 	int status;
@@ -135,7 +144,7 @@ do_help(const struct conf *conf UNUSED)
 	return status;
 }
 
-static int (*const actions[])(const struct conf *) = {
+static int (*const actions[])(struct task *) = {
 	[CONF_RUN]	= do_run,
 	[CONF_CHECK]	= do_check,
 	[CONF_PRINT]	= do_print,
@@ -148,17 +157,17 @@ main(int argc, char *argv[])
 {
 	struct buf errors = BUF_INIT;
 	enum conf_action action = CONF_RUN;
-	struct conf *conf;
+	struct task t = { .argc = argc, .argv = argv };
 	bool usage = false;
 	int status;
 
-	conf = conf_from_argv(argc, argv, &action, &errors, &usage);
-	if (conf == NULL && action != CONF_VERSION && action != CONF_HELP) {
+	t.conf = conf_from_argv(argc, argv, &action, &errors, &usage);
+	if (t.conf == NULL && action != CONF_VERSION && action != CONF_HELP) {
 		fputs(buf_str(&errors), stderr);
 		status = usage ? STATUS_USAGE : STATUS_CONFIG;
 	} else
-		status = actions[action](conf);
+		status = actions[action](&t);
 	buf_fini(&errors);
-	conf_free(&conf);
+	conf_free(&t.conf);
 	return status;
 }

@@ -50,13 +50,13 @@ const char *const conf_log_formats[] = {
 #define NAMES_count(member)	NULL
 
 const struct conf_option conf_options[CONF_NOPTIONS] = {
-#define OPTION(k, member, t, d, lo, hi, class, cmd, doc)		\
+#define OPTION(k, member, t, d, lo, hi, c, cmd, doc)			\
 	[OPT_##member] = {						\
 		.key = k, .type = CONF_T_##t,				\
 		.offset = offsetof(struct conf, member),		\
 		.def = DEFAULT_##t(d), .min = lo, .max = hi,		\
-		.names = NAMES_##t(member), .cmdline = cmd,		\
-		.text = doc,						\
+		.names = NAMES_##t(member), .class = CONF_##c,		\
+		.cmdline = cmd, .text = doc,				\
 	},
 #include "conf/options.def"
 #undef OPTION

@@ -83,6 +83,26 @@ struct conf *conf_from_argv(int argc, char *const argv[],
 struct conf *conf_from_text(const char *text, const char *name,
 	    struct buf *errors);
 
+/* How a changed option takes effect; grows with the effort. */
+enum conf_class {
+	CONF_SAME,
+	CONF_LIVE,		/* at once */
+	CONF_WORKER,		/* with new workers */
+	CONF_RESTART,		/* only with a new master */
+};
+typedef void conf_diff_f(const char *key, enum conf_class, void *arg);
+/* Calls back for every option (and for "listen") that differs; the highest
+ * class among them. */
+enum conf_class conf_diff(const struct conf *from, const struct conf *to,
+	    conf_diff_f *, void *arg);
+/* Options of class CONF_RESTART get the value they have in `from`; before
+ * anybody uses `to`. 0, or -1 with errno. */
+int	 conf_keep_fixed(struct conf *to, const struct conf *from);
+
+/* An element of `listen` for people and for comparing: "127.0.0.1:80",
+ * "unix:/x", "fd:3". */
+void	 conf_listen_text(const struct conf_listen *, struct buf *);
+
 /* The effective configuration in loadable syntax. */
 void	 conf_print(const struct conf *, struct buf *);
 /* The text of --help. */

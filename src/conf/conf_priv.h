@@ -31,6 +31,7 @@ struct conf_option {
 	} def;
 	int64_t			 min, max;	/* max 0: no bounds */
 	const char *const	*names;		/* enum, NULL ends */
+	enum conf_class		 class;
 	const char		*cmdline;	/* "" is none */
 	const char		*text;
 };
@@ -124,8 +125,6 @@ int	 conf_listen_address(struct conf_parse *, struct conf_listen *,
 	    const char *text);
 int	 conf_listen_host(struct conf_parse *, struct conf_listen *,
 	    const char *host, size_t len);
-/* Text for people and for duplicates: "127.0.0.1:80", "unix:/x", "fd:3". */
-void	 conf_listen_text(const struct conf_listen *, struct buf *);
 
 /* load.c */
 int	 conf_load_file(struct conf_parse *, const char *path);

@@ -68,12 +68,14 @@ on_deadline(struct loop *loop UNUSED, struct loop_timer *t)
 
 	switch (c->state) {
 	case CHILD_STARTING:
-		str_from_duration(c->conf->timeouts_startup, text);
+		str_from_duration(c->startup, text);
 		log_err(WHO " is not ready after %s (timeouts.startup), "
 		    "killing it", (int)c->pid, text);
+		snprintf(c->why, sizeof(c->why), "not ready after %s "
+		    "(timeouts.startup)", text);
 		break;
 	case CHILD_DRAINING:
-		str_from_duration(c->conf->timeouts_graceful, text);
+		str_from_duration(c->graceful, text);
 		log_err(WHO " did not stop within %s (timeouts.graceful), "
 		    "killing it", (int)c->pid, text);
 		break;
@@ -92,8 +94,8 @@ on_deadline(struct loop *loop UNUSED, struct loop_timer *t)
 static void
 set_drain_deadline(struct child *c, bool takes_part)
 {
-	nsec_t graceful = c->conf->timeouts_graceful;
-	nsec_t shutdown = c->conf->timeouts_shutdown;
+	nsec_t graceful = c->graceful;
+	nsec_t shutdown = c->shutdown;
 
 	if (graceful == 0 || (takes_part && shutdown == 0))
 		loop_timer_del(c->loop, &c->deadline);
@@ -122,6 +124,8 @@ on_failed(struct child *c, const char *text)
 	/* it has logged that itself, whole */
 	log_debug("worker %u [%d]: failed: %s", c->id, (int)c->pid, text);
 	c->failed = true;
+	snprintf(c->why, sizeof(c->why), "%.*s", (int)strcspn(text, "\n"),
+	    text);
 	set_state(c, CHILD_STOPPING);
 	set_deadline(c, EXIT_LIMIT);
 }
@@ -199,13 +203,15 @@ describe(const siginfo_t *info, char *to, size_t size)
 }
 
 static void
-obituary(const struct child *c, const siginfo_t *info)
+obituary(struct child *c, const siginfo_t *info)
 {
 	double lived = (double)(mono_now() - c->born) / (double)NSEC_PER_SEC;
 	bool asked = c->state >= CHILD_DRAINING;
 	char how[64];
 
 	describe(info, how, sizeof(how));
+	if (*c->why == '\0' && c->served == 0)
+		snprintf(c->why, sizeof(c->why), "%s", how);
 	if (c->killed || c->failed)
 		log_debug("worker [%d]: %s", (int)c->pid, how);
 	else if (asked && (c->exit_status == 0 || (c->served == 0 &&
@@ -256,7 +262,9 @@ child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
 	c->owner = owner;
 	c->ops = ops;
 	c->loop = loop;
-	c->conf = spawn->conf;
+	c->startup = spawn->conf->timeouts_startup;
+	c->graceful = spawn->conf->timeouts_graceful;
+	c->shutdown = spawn->conf->timeouts_shutdown;
 	c->id = id;
 	c->generation = generation;
 	c->pid = sp.pid;
@@ -273,8 +281,8 @@ child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
 		errno = saved;
 		goto fail;
 	}
-	if (c->conf->timeouts_startup > 0)
-		set_deadline(c, c->conf->timeouts_startup);
+	if (c->startup > 0)
+		set_deadline(c, c->startup);
 	log_info("Started worker process [%d]", (int)c->pid);
 	return c;
 fail:

@@ -50,7 +50,8 @@ struct child {
 	struct seat		*seat;		/* see fleet.c; or NULL */
 	const struct child_ops	*ops;
 	struct loop		*loop;
-	const struct conf	*conf;
+	/* timeouts of the configuration it was born with */
+	nsec_t			 startup, graceful, shutdown;
 
 	enum child_state	 state;
 	unsigned		 id, generation;
@@ -62,6 +63,7 @@ struct child {
 	bool			 hurried;	/* told to stop now */
 	bool			 killed;	/* by us */
 	bool			 failed;	/* said CHAN_FAILED */
+	char			 why[256];	/* it never served; or "" */
 	int			 exit_status;	/* dead; -1: by a signal */
 };
 

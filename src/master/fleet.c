@@ -2,12 +2,15 @@
 #include "master/fleet.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/str.h"
 #include "master/child.h"
+
+#define COUNT_MAX	1024	/* workers.count has the same bound */
 
 /* A worker that served for so long was a good one. */
 #define SETTLED		(10 * NSEC_PER_SEC)
@@ -19,7 +22,9 @@ enum { STATUS_RUNTIME = 1, STATUS_APPLICATION = 3 };
 /* A place to be filled. While a worker is being replaced it has two: the
  * one that serves, and its successor that starts. */
 struct seat {
+	struct list		 node;		/* its cohort's */
 	struct fleet		*fleet;
+	struct cohort		*cohort;
 	struct child		*child;
 	struct child		*successor;
 	struct loop_timer	 refill;
@@ -28,6 +33,13 @@ struct seat {
 };
 
 static const struct child_ops child_ops;
+static void give_up(struct fleet *, const char *why);
+
+static bool
+is_next(const struct seat *s)
+{
+	return s->cohort == &s->fleet->next;
+}
 
 /* ---- filling --------------------------------------------------------- */
 
@@ -95,11 +107,13 @@ on_refill(struct loop *loop, struct loop_timer *t)
 
 	if (f->stopping)
 		return;
-	c = child_new(loop, f->spawn, free_id(f), f->generation, &child_ops,
-	    f);
+	c = child_new(loop, s->cohort->spawn, free_id(f),
+	    s->cohort->generation, &child_ops, f);
 	if (c == NULL) {
 		log_err("cannot start a worker: %s", strerror(errno));
-		if (f->unborn > 0)
+		if (is_next(s))
+			give_up(f, "cannot start a worker");
+		else if (f->unborn > 0)
 			f->ops->on_failed(f, STATUS_RUNTIME);
 		else
 			schedule_refill(s, NULL);
@@ -130,6 +144,130 @@ count_serving(struct fleet *f)
 	f->ops->on_change(f);
 }
 
+/* ---- generations ----------------------------------------------------- */
+
+static struct seat *
+seat_new(struct fleet *f, struct cohort *co)
+{
+	struct seat *s = calloc(1, sizeof(*s));
+
+	if (s == NULL)
+		return NULL;
+	s->fleet = f;
+	s->cohort = co;
+	loop_timer_init(&s->refill, on_refill);
+	loop_timer_set(f->loop, &s->refill, mono_now());
+	list_append(&co->seats, &s->node);
+	co->nseats++;
+	return s;
+}
+
+/* Its workers live on without it. */
+static void
+seat_free(struct seat *s)
+{
+	if (s->child != NULL)
+		s->child->seat = NULL;
+	if (s->successor != NULL)
+		s->successor->seat = NULL;
+	loop_timer_del(s->fleet->loop, &s->refill);
+	list_remove(&s->node);
+	s->cohort->nseats--;
+	free(s);
+}
+
+static void
+cohort_clear(struct cohort *co)
+{
+	struct list *n, *next;
+
+	list_foreach_safe(n, next, &co->seats)
+		seat_free(list_entry(n, struct seat, node));
+	co->spawn = NULL;
+}
+
+static int
+cohort_fill(struct fleet *f, struct cohort *co, const struct spawn *spawn,
+    unsigned count)
+{
+	co->spawn = spawn;
+	co->generation = ++f->generations;
+	while (co->nseats < count)
+		if (seat_new(f, co) == NULL) {
+			cohort_clear(co);
+			return -1;
+		}
+	return 0;
+}
+
+/* One that never served has nothing to finish; only one that is ready has
+ * an application to shut down, and is given the time for it. */
+static void
+dismiss(struct child *c)
+{
+	if (c->state == CHILD_STARTING)
+		child_stop_now(c);
+	else
+		child_drain(c);
+}
+
+/* The workers of that generation, and of those before it. */
+static void
+drain_until(struct fleet *f, unsigned generation)
+{
+	struct list *n, *next;
+	struct child *c;
+
+	list_foreach_safe(n, next, &f->children) {
+		c = list_entry(n, struct child, node);
+		if (c->generation <= generation)
+			dismiss(c);
+	}
+}
+
+static void
+give_up(struct fleet *f, const char *why)
+{
+	unsigned generation = f->next.generation;
+	struct list *n, *next;
+	struct child *c;
+
+	cohort_clear(&f->next);
+	list_foreach_safe(n, next, &f->children) {
+		c = list_entry(n, struct child, node);
+		if (c->generation == generation)
+			dismiss(c);
+	}
+	f->ops->on_renewed(f, why);
+}
+
+/* All are ready: the new ones go before the old ones leave. */
+static void
+take_over(struct fleet *f)
+{
+	unsigned former = f->now.generation;
+	struct list *n, *next;
+	struct seat *s;
+
+	cohort_clear(&f->now);
+	f->now.spawn = f->next.spawn;
+	f->now.generation = f->next.generation;
+	list_foreach_safe(n, next, &f->next.seats) {
+		s = list_entry(n, struct seat, node);
+		list_remove(&s->node);
+		list_append(&f->now.seats, &s->node);
+		s->cohort = &f->now;
+		f->now.nseats++;
+		f->next.nseats--;
+		child_go(s->child);
+	}
+	drain_until(f, former);
+	f->ops->on_renewed(f, NULL);
+	count_serving(f);
+}
+
+/* ---- what happens to workers, continued ------------------------------ */
+
 static void
 on_ready(struct child *c)
 {
@@ -137,8 +275,15 @@ on_ready(struct child *c)
 	struct seat *s = c->seat;
 	struct child *old;
 
+	if (s == NULL)
+		return;
 	if (!s->born) {
 		s->born = true;
+		if (is_next(s)) {
+			if (--f->unready == 0)
+				take_over(f);
+			return;
+		}
 		f->unborn--;
 	}
 	child_go(c);
@@ -168,7 +313,14 @@ static void
 leave_seat(struct child *c)
 {
 	struct seat *s = c->seat;
+	char why[320];
 
+	if (s != NULL && is_next(s)) {
+		snprintf(why, sizeof(why), "worker process [%d]: %s",
+		    (int)c->pid, *c->why != '\0' ? c->why : "stopped");
+		give_up(s->fleet, why);		/* frees the seat */
+		return;
+	}
 	c->seat = NULL;
 	if (s == NULL)
 		return;
@@ -196,7 +348,8 @@ on_dead(struct child *c)
 {
 	struct fleet *f = c->owner;
 
-	if (c->seat != NULL && !c->seat->born && !f->stopping) {
+	if (c->seat != NULL && !is_next(c->seat) && !c->seat->born &&
+	    !f->stopping) {
 		log_crit("Worker process [%d] failed to start, "
 		    "stopping asgid", (int)c->pid);
 		f->ops->on_failed(f, c->exit_status == STATUS_RUNTIME ?
@@ -224,43 +377,83 @@ int
 fleet_init(struct fleet *f, struct loop *loop, const struct spawn *spawn,
     unsigned count, const struct fleet_ops *ops)
 {
-	unsigned i;
-
-	*f = (struct fleet){ .loop = loop, .spawn = spawn, .ops = ops,
-	    .nseats = count, .unborn = count, .generation = 1 };
+	*f = (struct fleet){ .loop = loop, .ops = ops, .unborn = count };
 	list_init(&f->children);
-	f->seats = calloc(count, sizeof(*f->seats));
-	if (f->seats == NULL)
-		return -1;
-	for (i = 0; i < count; i++) {
-		f->seats[i].fleet = f;
-		loop_timer_init(&f->seats[i].refill, on_refill);
-		loop_timer_set(loop, &f->seats[i].refill, mono_now());
-	}
-	return 0;
+	list_init(&f->now.seats);
+	list_init(&f->next.seats);
+	return cohort_fill(f, &f->now, spawn, count);
 }
 
 void
 fleet_fini(struct fleet *f)
 {
-	unsigned i;
+	cohort_clear(&f->next);
+	cohort_clear(&f->now);
+}
 
-	for (i = 0; i < f->nseats; i++)
-		loop_timer_del(f->loop, &f->seats[i].refill);
-	free(f->seats);
-	f->seats = NULL;
-	f->nseats = 0;
+int
+fleet_renew(struct fleet *f, const struct spawn *spawn, unsigned count)
+{
+	f->unready = count;
+	return cohort_fill(f, &f->next, spawn, count);
+}
+
+bool
+fleet_is_renewing(const struct fleet *f)
+{
+	return f->next.nseats > 0;
+}
+
+int
+fleet_add(struct fleet *f)
+{
+	struct seat *s;
+
+	if (f->now.nseats >= COUNT_MAX) {
+		errno = ERANGE;
+		return -1;
+	}
+	if ((s = seat_new(f, &f->now)) == NULL)
+		return -1;
+	/* its failure is no failed start of the daemon */
+	s->born = true;
+	return 0;
+}
+
+int
+fleet_remove(struct fleet *f)
+{
+	struct child *child, *successor;
+	struct seat *s;
+
+	if (f->now.nseats <= 1) {
+		errno = ERANGE;
+		return -1;
+	}
+	s = list_entry(f->now.seats.prev, struct seat, node);
+	child = s->child;
+	successor = s->successor;
+	if (!s->born)
+		f->unborn--;
+	seat_free(s);
+	if (child != NULL)
+		dismiss(child);
+	if (successor != NULL)
+		dismiss(successor);
+	count_serving(f);
+	return 0;
 }
 
 void
 fleet_stop(struct fleet *f, bool now)
 {
 	struct list *n, *next;
-	unsigned i;
 
 	f->stopping = true;
-	for (i = 0; i < f->nseats; i++)
-		loop_timer_del(f->loop, &f->seats[i].refill);
+	cohort_clear(&f->next);
+	list_foreach_safe(n, next, &f->now.seats)
+		loop_timer_del(f->loop, &list_entry(n, struct seat,
+		    node)->refill);
 	list_foreach_safe(n, next, &f->children) {
 		if (now)
 			child_stop_now(list_entry(n, struct child, node));
@@ -286,8 +479,11 @@ void
 fleet_reopen(struct fleet *f, const char *names, const int *fds, size_t nfds)
 {
 	struct list *n, *next;
+	struct child *c;
 
-	list_foreach_safe(n, next, &f->children)
-		child_reopen(list_entry(n, struct child, node), names, fds,
-		    nfds);
+	list_foreach_safe(n, next, &f->children) {
+		c = list_entry(n, struct child, node);
+		if (c->generation <= f->now.generation)
+			child_reopen(c, names, fds, nfds);
+	}
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
@@ -40,7 +41,7 @@ add(struct listeners *ls, int fd)
 	}
 	ls->at = at;
 	l = &at[ls->len++];
-	*l = (struct listener){ .fd = fd };
+	*l = (struct listener){ .fd = fd, .inherited = -1 };
 	l->addr.len = sizeof(l->addr.ss);
 	if (getsockname(fd, (struct sockaddr *)&l->addr.ss,
 	    &l->addr.len) == -1)
@@ -60,9 +61,10 @@ shrink(struct listeners *ls, size_t len)
 	while (ls->len > len) {
 		l = &ls->at[--ls->len];
 		fd_close(&l->fd);
-		if (l->path != NULL)
+		if (l->path != NULL && !l->kept)
 			unix_remove(l->path, &l->made);
 		free(l->path);
+		free(l->asked);
 	}
 }
 
@@ -72,6 +74,47 @@ listeners_close(struct listeners *ls)
 	shrink(ls, 0);
 	free(ls->at);
 	ls->at = NULL;
+}
+
+/* ---- what the former set has -------------------------------------------- */
+
+static int
+keep(struct listeners *ls, const struct listener *o)
+{
+	int fd = fcntl(o->fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	struct listener *l;
+
+	if (fd == -1) {
+		log_err("listen: %s", strerror(errno));
+		return -1;
+	}
+	if ((l = add(ls, fd)) == NULL)
+		return -1;
+	l->kept = true;
+	l->made = o->made;
+	l->entry = o->entry;
+	l->inherited = o->inherited;
+	if (o->path == NULL || (l->path = strdup(o->path)) != NULL)
+		return 0;
+	log_err("listen: %s", strerror(errno));
+	return -1;
+}
+
+static const struct listener *
+former_fd(const struct listeners *ls, int fd)
+{
+	size_t i;
+
+	for (i = 0; i < ls->len; i++)
+		if (ls->at[i].inherited == fd)
+			return &ls->at[i];
+	return NULL;
+}
+
+static bool
+same_addr(const struct sock_addr *a, const struct sock_addr *b)
+{
+	return a->len == b->len && memcmp(&a->ss, &b->ss, a->len) == 0;
 }
 
 /* ---- TCP ---------------------------------------------------------------- */
@@ -111,10 +154,45 @@ static bool
 have(const struct listeners *ls, size_t from, const struct sock_addr *a)
 {
 	for (; from < ls->len; from++)
-		if (ls->at[from].addr.len == a->len &&
-		    memcmp(&ls->at[from].addr.ss, &a->ss, a->len) == 0)
+		if (same_addr(&ls->at[from].addr, a))
 			return true;
 	return false;
+}
+
+/* The same address again. 1, 0: there is none, or -1 after logging. */
+static int
+keep_address(struct listeners *ls, const struct sock_addr *a)
+{
+	const struct listeners *former = ls->former;
+	size_t i;
+
+	for (i = 0; former != NULL && i < former->len; i++)
+		if (former->at[i].inherited == -1 &&
+		    same_addr(&former->at[i].addr, a))
+			return keep(ls, &former->at[i]) == 0 ? 1 : -1;
+	return 0;
+}
+
+/* Port 0 again: the ports that the kernel chose before, once. 1, 0, -1 as
+ * above. */
+static int
+keep_any_port(struct listeners *ls, const char *asked)
+{
+	const struct listeners *former = ls->former;
+	size_t i, entry = LISTENER_GIVEN;
+	const struct listener *o;
+
+	for (i = 0; former != NULL && i < former->len; i++) {
+		o = &former->at[i];
+		if (o->asked == NULL || strcmp(o->asked, asked) != 0 ||
+		    (entry != LISTENER_GIVEN && o->entry != entry) ||
+		    have(ls, 0, &o->addr))
+			continue;
+		if (keep(ls, o) == -1)
+			return -1;
+		entry = o->entry;
+	}
+	return entry != LISTENER_GIVEN;
 }
 
 /*
@@ -130,13 +208,19 @@ tcp_each(struct listeners *ls, const struct addrinfo *list,
 	in_port_t port = htons((in_port_t)cl->port);
 	size_t from = ls->len;
 	struct listener *l;
-	int fd, skipped = 0;
+	int fd, kept, skipped = 0;
 
 	for (; list != NULL; list = list->ai_next) {
 		a->len = list->ai_addrlen;
 		memcpy(&a->ss, list->ai_addr, a->len);
 		*port_of(a) = port;
 		if (have(ls, from, a))
+			continue;
+		if ((kept = keep_address(ls, a)) == -1) {
+			errno = 0;
+			return -1;
+		}
+		if (kept == 1)
 			continue;
 		if ((fd = tcp_listen(a, cl->backlog)) == -1) {
 			if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
@@ -155,7 +239,8 @@ tcp_each(struct listeners *ls, const struct addrinfo *list,
 }
 
 static int
-open_tcp(struct listeners *ls, const struct conf_listen *cl)
+open_tcp(struct listeners *ls, const struct conf_listen *cl,
+    const char *asked)
 {
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
@@ -165,6 +250,8 @@ open_tcp(struct listeners *ls, const struct conf_listen *cl)
 	size_t from = ls->len;
 	int rv, try = 0;
 
+	if (cl->port == 0 && (rv = keep_any_port(ls, asked)) != 0)
+		return rv == 1 ? 0 : -1;
 	snprintf(port, sizeof(port), "%u", cl->port);
 	if ((rv = getaddrinfo(host, port, &hints, &list)) != 0) {
 		log_err("listen %s:%s: %s", cl->host, port,
@@ -185,14 +272,36 @@ open_tcp(struct listeners *ls, const struct conf_listen *cl)
 
 /* ---- UNIX --------------------------------------------------------------- */
 
+/* 1, 0 (there is none, or somebody has taken its file away), or -1 after
+ * logging. */
 static int
-open_unix(struct listeners *ls, const struct conf_listen *cl)
+keep_unix(struct listeners *ls, const struct conf_listen *cl)
+{
+	const struct listeners *former = ls->former;
+	const struct listener *o;
+	size_t i;
+
+	for (i = 0; former != NULL && i < former->len; i++) {
+		o = &former->at[i];
+		if (o->path == NULL || strcmp(o->path, cl->path) != 0 ||
+		    !unix_is_ours(o->path, &o->made))
+			continue;
+		return unix_check(cl) == 0 && keep(ls, o) == 0 ? 1 : -1;
+	}
+	return 0;
+}
+
+static int
+open_unix(struct listeners *ls, const struct conf_listen *cl,
+    const char *asked UNUSED)
 {
 	struct listener *l;
 	struct stat made;
-	int fd = unix_listen(cl, &made);
+	int fd, kept = keep_unix(ls, cl);
 
-	if (fd == -1)
+	if (kept != 0)
+		return kept == 1 ? 0 : -1;
+	if ((fd = unix_listen(cl, &made)) == -1)
 		return -1;
 	if ((l = add(ls, fd)) == NULL ||
 	    (l->path = strdup(cl->path)) == NULL) {
@@ -240,11 +349,10 @@ static int
 adopt(struct listeners *ls, int fd, int backlog)
 {
 	int type = getint(fd, SO_TYPE), up;
-	size_t i;
+	struct listener *l;
 
-	for (i = 0; i < ls->len; i++)
-		if (ls->at[i].fd == fd)
-			return 0;
+	if (former_fd(ls, fd) != NULL)
+		return 0;
 	if (type == -1)
 		goto fail;
 	if (type != SOCK_STREAM) {
@@ -255,15 +363,32 @@ adopt(struct listeners *ls, int fd, int backlog)
 	    fd_set_nonblock(fd, true) == -1 || (up = move_up(fd)) == -1 ||
 	    fd_set_cloexec(up, true) == -1)
 		goto fail;
-	return add(ls, up) != NULL ? 0 : -1;
+	if ((l = add(ls, up)) == NULL)
+		return -1;
+	l->inherited = fd;
+	return 0;
 fail:
 	log_err("listen fd %d: %s", fd, strerror(errno));
 	return -1;
 }
 
+/* Later the number may be that of anything: only what came with the start
+ * can be used again. */
 static int
-open_fd(struct listeners *ls, const struct conf_listen *cl)
+open_fd(struct listeners *ls, const struct conf_listen *cl,
+    const char *asked UNUSED)
 {
+	const struct listener *o;
+
+	if (former_fd(ls, cl->fd) != NULL)
+		return 0;
+	if (ls->former != NULL) {
+		if ((o = former_fd(ls->former, cl->fd)) != NULL)
+			return keep(ls, o);
+		log_err("listen fd %d: a descriptor can only be inherited "
+		    "when asgid starts", cl->fd);
+		return -1;
+	}
 	return adopt(ls, cl->fd, cl->backlog);
 }
 
@@ -288,36 +413,145 @@ activated(void)
 /* ---- all ---------------------------------------------------------------- */
 
 static int (*const openers[])(struct listeners *,
-    const struct conf_listen *) = {
+    const struct conf_listen *, const char *asked) = {
 	[CONF_LISTEN_TCP]	= open_tcp,
 	[CONF_LISTEN_UNIX]	= open_unix,
 	[CONF_LISTEN_FD]	= open_fd,
 };
 
-int
-listeners_open(struct listeners *ls, const struct conf *conf)
+/* The service manager's sockets: -1, or how many there are. */
+static int
+open_given(struct listeners *ls)
 {
-	unsigned given = activated(), i;
-	const struct conf_listen *cl;
+	const struct listeners *former = ls->former;
+	unsigned given, i;
+	int n = 0;
 
-	*ls = (struct listeners){ NULL, 0 };
-	for (i = 0; i < given; i++)
+	for (i = 0; former != NULL && i < former->len; i++) {
+		if (former->at[i].entry != LISTENER_GIVEN)
+			continue;
+		if (keep(ls, &former->at[i]) == -1)
+			return -1;
+		n++;
+	}
+	if (former != NULL)
+		return n;
+	given = activated();
+	for (i = 0; i < given; i++) {
 		if (adopt(ls, ACTIVATED_FIRST + (int)i, SOMAXCONN) == -1)
-			goto fail;
+			return -1;
+		ls->at[i].entry = LISTENER_GIVEN;
+	}
 	if (given > 0)
 		log_info("listen: using the service manager's sockets "
 		    "instead of the configured addresses");
+	return (int)given;
+}
+
+static int
+open_entry(struct listeners *ls, const struct conf *conf, size_t entry)
+{
+	const struct conf_listen *cl = &conf->listen[entry];
+	struct buf asked = BUF_INIT;
+	size_t i = ls->len;
+	int rv = -1;
+
+	conf_listen_text(cl, &asked);
+	if (asked.failed)
+		log_err("listen: %s", strerror(ENOMEM));
+	else
+		rv = openers[cl->kind](ls, cl, buf_str(&asked));
+	for (; rv == 0 && i < ls->len; i++) {
+		ls->at[i].entry = entry;
+		ls->at[i].asked = strdup(buf_str(&asked));
+		if (ls->at[i].asked == NULL) {
+			log_err("listen: %s", strerror(errno));
+			rv = -1;
+		}
+	}
+	buf_fini(&asked);
+	return rv;
+}
+
+int
+listeners_open(struct listeners *ls, const struct conf *conf,
+    const struct listeners *former)
+{
+	size_t i;
+	int given;
+
+	*ls = (struct listeners){ NULL, 0, former };
+	if ((given = open_given(ls)) == -1)
+		goto fail;
 	for (i = 0; i < conf->nlisten; i++) {
-		cl = &conf->listen[i];
-		if (given > 0 && cl->kind != CONF_LISTEN_FD)
+		if (given > 0 && conf->listen[i].kind != CONF_LISTEN_FD)
 			continue;
-		if (openers[cl->kind](ls, cl) == -1)
+		if (open_entry(ls, conf, i) == -1)
 			goto fail;
 	}
+	ls->former = NULL;
 	return 0;
 fail:
 	listeners_close(ls);
 	return -1;
+}
+
+/* ---- one set after another ---------------------------------------------- */
+
+/* The new one's settings for a socket that stays. */
+static void
+adjust(struct listener *l, const struct conf *conf)
+{
+	const struct conf_listen *cl;
+
+	if (l->entry == LISTENER_GIVEN || l->inherited != -1)
+		return;
+	cl = &conf->listen[l->entry];
+	if (listen(l->fd, cl->backlog) == -1)
+		log_err("%s: %s", l->asked, strerror(errno));
+	if (cl->kind == CONF_LISTEN_UNIX)
+		unix_adjust(cl);
+}
+
+/* Both ends of what was copied: the file has a new owner. */
+static void
+hand_over(struct listener *o, struct listeners *to)
+{
+	size_t i;
+
+	for (i = 0; o->path != NULL && i < to->len; i++) {
+		if (!to->at[i].kept || to->at[i].path == NULL ||
+		    strcmp(to->at[i].path, o->path) != 0)
+			continue;
+		free(o->path);
+		o->path = NULL;
+	}
+}
+
+void
+listeners_replace(struct listeners *ls, struct listeners *former,
+    const struct conf *conf)
+{
+	char text[LISTENER_TEXT_MAX];
+	size_t i;
+
+	for (i = 0; i < former->len; i++) {
+		hand_over(&former->at[i], ls);
+		if (have(ls, 0, &former->at[i].addr))
+			continue;
+		listener_text(&former->at[i], text);
+		log_info("asgid no longer listens on %s", text);
+	}
+	for (i = 0; i < ls->len; i++) {
+		if (ls->at[i].kept) {
+			ls->at[i].kept = false;
+			adjust(&ls->at[i], conf);
+			continue;
+		}
+		listener_text(&ls->at[i], text);
+		log_info("asgid running on %s", text);
+	}
+	listeners_close(former);
 }
 
 void

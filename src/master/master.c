@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <signal.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,21 +20,19 @@
 #include "master/notify.h"
 #include "master/pidfile.h"
 #include "master/privs.h"
-#include "master/spawn.h"
+#include "master/reload.h"
+#include "master/setup.h"
 
 enum { STATUS_OK = 0, STATUS_RUNTIME = 1 };
 
 struct master {
-	const struct conf	*conf;
-	const char		*worker;
+	struct setup		*setup;		/* what serves is made of */
 	struct loop		*loop;
-	struct privs		 privs;
-	struct listeners	 listeners;
 	struct notify		 notify;
 	struct pidfile		 pidfile;
-	int			 access_fd;
-	struct spawn		 spawn;
 	struct fleet		 fleet;
+	struct reload		 reload;
+	bool			 reopen_again;	/* when the reload is over */
 	bool			 announced;	/* "running on" was logged */
 	bool			 ready;		/* READY=1 was sent */
 	bool			 stopping;
@@ -52,7 +51,8 @@ stop(struct master *m, bool now)
 		notify_send(&m->notify, "STOPPING=1\nSTATUS=Shutting down");
 	}
 	fleet_stop(&m->fleet, now);
-	listeners_close(&m->listeners);
+	reload_abort(&m->reload, m->setup);
+	listeners_close(&m->setup->listeners);
 }
 
 static const char *
@@ -85,49 +85,24 @@ on_quit_signal(struct loop *loop UNUSED, int signo, void *arg)
 
 /* ---- logs --------------------------------------------------------------- */
 
-static bool
-is_file(const char *sink)
-{
-	return strcmp(sink, "stderr") != 0 && strcmp(sink, "stdout") != 0 &&
-	    strcmp(sink, "syslog") != 0 && strcmp(sink, "off") != 0;
-}
-
-static int
-open_access(const char *path)
-{
-	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-}
-
-static int
-reopen_access(struct master *m)
-{
-	int fd = open_access(m->conf->log_access), rv;
-
-	if (fd == -1)
-		return -1;
-	rv = dup3(fd, m->access_fd, O_CLOEXEC);
-	close(fd);
-	return rv;
-}
-
 /* The workers may not be allowed to open them: they get the descriptors. */
 static void
-on_reopen_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
+reopen(struct master *m)
 {
-	struct master *m = arg;
-	bool error = is_file(m->conf->log_error);
-	bool access = is_file(m->conf->log_access), failed = false;
+	const struct conf *conf = m->setup->conf;
+	bool error = setup_is_file(conf->log_error);
+	bool access = setup_is_file(conf->log_access), failed = false;
 	int fds[2];
 	size_t n = 0;
 
 	if (error && log_reopen() == -1) {
-		log_err("log.error: %s: %s", m->conf->log_error,
+		log_err("log.error: %s: %s", conf->log_error,
 		    strerror(errno));
 		failed = true;
 		error = false;
 	}
-	if (access && reopen_access(m) == -1) {
-		log_err("log.access: %s: %s", m->conf->log_access,
+	if (access && setup_reopen_access(m->setup) == -1) {
+		log_err("log.access: %s: %s", conf->log_access,
 		    strerror(errno));
 		failed = true;
 		access = false;
@@ -135,7 +110,7 @@ on_reopen_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 	if (error)
 		fds[n++] = log_fd();
 	if (access)
-		fds[n++] = m->access_fd;
+		fds[n++] = m->setup->access_fd;
 	if (n > 0)
 		fleet_reopen(&m->fleet, n == 2 ? "error access" :
 		    error ? "error" : "access", fds, n);
@@ -143,10 +118,73 @@ on_reopen_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 		log_info("Log files reopened");
 }
 
+/* A generation that is starting has logs of its own, perhaps others: its
+ * turn comes when it is known whether it stays. */
 static void
-on_reload_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg UNUSED)
+on_reopen_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 {
-	log_warn("reload is not supported yet: restart asgid instead");
+	struct master *m = arg;
+
+	reopen(m);
+	m->reopen_again = fleet_is_renewing(&m->fleet);
+}
+
+/* ---- another generation, another number --------------------------------- */
+
+static void
+tell_status(struct master *m, const char *first)
+{
+	notify_send(&m->notify, "%sSTATUS=%u of %u workers serve", first,
+	    m->fleet.serving, m->fleet.now.nseats);
+}
+
+static void
+on_reload_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
+{
+	struct master *m = arg;
+
+	if (m->stopping)
+		return;
+	if (fleet_is_renewing(&m->fleet)) {
+		log_warn("Received SIGHUP: refused, a reload is running");
+		return;
+	}
+	if (m->fleet.unborn > 0) {
+		log_warn("Received SIGHUP: refused, asgid is starting");
+		return;
+	}
+	log_info("Received SIGHUP, reloading");
+	notify_send(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRId64
+	    "\nSTATUS=Reloading", mono_now() / 1000);
+	if (reload_begin(&m->reload, m->setup, &m->fleet) == -1)
+		tell_status(m, "READY=1\n");
+}
+
+/* SIGTTIN: one worker more; SIGTTOU: one less. */
+static void
+on_scale_signal(struct loop *loop UNUSED, int signo, void *arg)
+{
+	struct master *m = arg;
+	bool more = signo == SIGTTIN;
+	const char *name = more ? "SIGTTIN" : "SIGTTOU";
+
+	if (m->stopping)
+		return;
+	if (fleet_is_renewing(&m->fleet)) {
+		log_warn("Received %s: refused, a reload is running", name);
+		return;
+	}
+	if ((more ? fleet_add(&m->fleet) : fleet_remove(&m->fleet)) == -1) {
+		if (errno == ERANGE)
+			log_warn("Received %s: %u worker(s) it is already",
+			    name, m->fleet.now.nseats);
+		else
+			log_err("Received %s: %s", name, strerror(errno));
+		return;
+	}
+	log_info("Received %s: now %u worker(s)", name,
+	    m->fleet.now.nseats);
+	tell_status(m, "");
 }
 
 /*
@@ -172,14 +210,15 @@ on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 static void
 announce(struct master *m)
 {
+	const struct listeners *ls = &m->setup->listeners;
 	char text[LISTENER_TEXT_MAX];
 	size_t i;
 
 	m->announced = true;
-	for (i = 0; i < m->listeners.len; i++) {
-		listener_text(&m->listeners.at[i], text);
+	for (i = 0; i < ls->len; i++) {
+		listener_text(&ls->at[i], text);
 		log_info("asgid running on %s%s", text,
-		    i + 1 == m->listeners.len ? " (Press CTRL+C to quit)" :
+		    i + 1 == ls->len ? " (Press CTRL+C to quit)" :
 		    "");
 	}
 }
@@ -197,8 +236,27 @@ on_change(struct fleet *f)
 		m->ready = true;
 		notify_send(&m->notify, "READY=1\nMAINPID=%d", (int)getpid());
 	}
-	notify_send(&m->notify, "STATUS=%u of %u workers serve", f->serving,
-	    f->nseats);
+	tell_status(m, "");
+}
+
+static void
+on_renewed(struct fleet *f, const char *why)
+{
+	struct master *m = container_of(f, struct master, fleet);
+
+	if (why == NULL) {
+		reload_commit(&m->reload, &m->setup);
+		log_info("Reloaded: %u worker(s) of generation %u serve",
+		    f->now.nseats, f->now.generation);
+	} else {
+		reload_abort(&m->reload, m->setup);
+		log_err("Reload failed, the old workers serve on: %s", why);
+	}
+	tell_status(m, "READY=1\n");
+	if (m->reopen_again) {
+		m->reopen_again = false;
+		reopen(m);
+	}
 }
 
 static void
@@ -219,6 +277,7 @@ on_empty(struct fleet *f)
 static const struct fleet_ops fleet_ops = {
 	.on_change	= on_change,
 	.on_failed	= on_failed,
+	.on_renewed	= on_renewed,
 	.on_empty	= on_empty,
 };
 
@@ -242,7 +301,7 @@ init_stdio(struct master *m UNUSED)
 static int
 init_log(struct master *m)
 {
-	const struct conf *conf = m->conf;
+	const struct conf *conf = m->setup->conf;
 
 	if (log_open(conf->log_error, (enum log_level)conf->log_level,
 	    "asgid") == 0)
@@ -254,51 +313,31 @@ init_log(struct master *m)
 static int
 init_access(struct master *m)
 {
-	const char *sink = m->conf->log_access;
-
-	m->access_fd = strcmp(sink, "off") == 0 ? -1 :
-	    strcmp(sink, "stdout") == 0 ? STDOUT_FILENO :
-	    strcmp(sink, "stderr") == 0 ? STDERR_FILENO : open_access(sink);
-	if (m->access_fd != -1 || !is_file(sink))
-		return STATUS_OK;
-	log_err("log.access: %s: %s", sink, strerror(errno));
-	return STATUS_RUNTIME;
-}
-
-static void
-fini_access(struct master *m)
-{
-	if (m->access_fd > STDERR_FILENO)
-		fd_close(&m->access_fd);
+	return setup_open_access(m->setup, NULL) == 0 ? STATUS_OK :
+	    STATUS_RUNTIME;
 }
 
 static int
 init_privs(struct master *m)
 {
-	int status = privs_init(&m->privs, m->conf);
+	int status = privs_init(&m->setup->privs, m->setup->conf);
 
 	if (status == STATUS_OK)
-		privs_raise_nofile(m->conf);
+		privs_raise_nofile(m->setup->conf);
 	return status;
-}
-
-static void
-fini_privs(struct master *m)
-{
-	privs_fini(&m->privs);
 }
 
 static int
 init_listeners(struct master *m)
 {
-	return listeners_open(&m->listeners, m->conf) == 0 ? STATUS_OK :
-	    STATUS_RUNTIME;
+	return listeners_open(&m->setup->listeners, m->setup->conf,
+	    NULL) == 0 ? STATUS_OK : STATUS_RUNTIME;
 }
 
 static void
 fini_listeners(struct master *m)
 {
-	listeners_close(&m->listeners);
+	listeners_close(&m->setup->listeners);
 }
 
 static int
@@ -325,6 +364,8 @@ static const struct {
 	{ SIGQUIT,	on_quit_signal },
 	{ SIGUSR1,	on_reopen_signal },
 	{ SIGHUP,	on_reload_signal },
+	{ SIGTTIN,	on_scale_signal },
+	{ SIGTTOU,	on_scale_signal },
 	{ SIGPIPE,	LOOP_SIGNAL_IGNORE },
 	/* if a careless parent ignores it, our children are reaped for us */
 	{ SIGCHLD,	NULL },
@@ -355,7 +396,7 @@ init_signals(struct master *m)
 static int
 init_pidfile(struct master *m)
 {
-	return pidfile_init(&m->pidfile, m->conf->pid_file) == 0 ?
+	return pidfile_init(&m->pidfile, m->setup->conf->pid_file) == 0 ?
 	    STATUS_OK : STATUS_RUNTIME;
 }
 
@@ -381,12 +422,8 @@ fini_notify(struct master *m)
 static int
 init_fleet(struct master *m)
 {
-	m->spawn = (struct spawn){
-		.worker = m->worker, .conf = m->conf, .privs = &m->privs,
-		.listeners = &m->listeners, .access_fd = m->access_fd,
-	};
-	if (fleet_init(&m->fleet, m->loop, &m->spawn, conf_workers(m->conf),
-	    &fleet_ops) == 0)
+	if (fleet_init(&m->fleet, m->loop, &m->setup->spawn,
+	    conf_workers(m->setup->conf), &fleet_ops) == 0)
 		return STATUS_OK;
 	log_err("workers: %s", strerror(errno));
 	return STATUS_RUNTIME;
@@ -403,7 +440,8 @@ fini_fleet(struct master *m)
  * before anything is opened, the log before anything may fail, the pid file
  * before the listeners (a second master shall be told so, not that an
  * address is in use), the environment is cleaned by notify and listeners
- * before workers inherit it, and workers are last.
+ * before workers inherit it, and workers are last.  What no fini closes goes
+ * with the setup.
  */
 static const struct step {
 	const char	*name;
@@ -413,10 +451,10 @@ static const struct step {
 	{ "standard descriptors",	init_stdio,	NULL },
 	{ "log",		init_log,	NULL },
 	{ "notify",		init_notify,	fini_notify },
-	{ "privileges",		init_privs,	fini_privs },
+	{ "privileges",		init_privs,	NULL },
 	{ "pid file",		init_pidfile,	fini_pidfile },
 	{ "listeners",		init_listeners,	fini_listeners },
-	{ "access log",		init_access,	fini_access },
+	{ "access log",		init_access,	NULL },
 	{ "loop",		init_loop,	fini_loop },
 	{ "signals",		init_signals,	NULL },
 	{ "workers",		init_fleet,	fini_fleet },
@@ -437,11 +475,16 @@ start(struct master *m, size_t *done)
 }
 
 int
-master_run(const struct conf *conf, const char *worker)
+master_run(struct conf *conf, const char *worker, int argc,
+    char *const argv[])
 {
-	struct master m = { .conf = conf, .worker = worker };
+	struct master m = { .reload = { .argc = argc, .argv = argv } };
 	size_t done;
 
+	if ((m.setup = setup_new(conf, worker)) == NULL) {
+		log_err("configuration: %s", strerror(errno));
+		return STATUS_RUNTIME;
+	}
 	m.status = start(&m, &done);
 	if (m.status == STATUS_OK) {
 		log_info("Started asgid [%d]", (int)getpid());
@@ -451,6 +494,7 @@ master_run(const struct conf *conf, const char *worker)
 	while (done > 0)
 		if (steps[--done].fini != NULL)
 			steps[done].fini(&m);
+	setup_free(&m.setup);
 	if (m.announced || m.stopping)
 		log_info("Finished asgid [%d]", (int)getpid());
 	return m.status;

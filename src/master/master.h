@@ -8,9 +8,11 @@
 
 #include "conf/conf.h"
 
-/* Run until stopped; `worker` is the worker program's path. Returns the exit
+/* Run until stopped. Takes over conf; `worker` is the worker program's path,
+ * the command line is read again by a reload. Returns the exit
  * status: 0 stopped as asked, 1 runtime failure, 3 the application could not
  * be loaded or started, 6 the configuration is invalid. */
-int	 master_run(const struct conf *, const char *worker);
+int	 master_run(struct conf *, const char *worker, int argc,
+	    char *const argv[]);
 
 #endif

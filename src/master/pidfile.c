@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -39,10 +40,12 @@ still_ours(const struct pidfile *p)
 int
 pidfile_init(struct pidfile *p, const char *path)
 {
-	p->path = path;
+	p->path = NULL;
 	p->fd = -1;
 	if (*path == '\0')
 		return 0;
+	if ((p->path = strdup(path)) == NULL)
+		goto fail;
 	p->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
 	    O_NONBLOCK, 0644);
 	if (p->fd == -1)
@@ -66,6 +69,8 @@ fail:
 	log_err("pid_file %s: %s", path, strerror(errno));
 fail_logged:
 	fd_close(&p->fd);
+	free(p->path);
+	p->path = NULL;
 	return -1;
 }
 
@@ -77,4 +82,6 @@ pidfile_fini(struct pidfile *p)
 	if (still_ours(p))
 		(void)unlink(p->path);
 	fd_close(&p->fd);
+	free(p->path);
+	p->path = NULL;
 }

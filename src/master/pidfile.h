@@ -7,12 +7,11 @@
 #define MASTER_PIDFILE_H
 
 struct pidfile {
-	const char	*path;
+	char		*path;
 	int		 fd;		/* -1: none */
 };
 
-/* An empty path: none. The path is kept, not copied. 0, or -1 after
- * logging. */
+/* An empty path: none. 0, or -1 after logging. */
 int	 pidfile_init(struct pidfile *, const char *path);
 /* Removes it if it is still ours. */
 void	 pidfile_fini(struct pidfile *);

@@ -73,23 +73,34 @@ remove_stale(const struct sockaddr_un *un)
 	return 0;
 }
 
+/* (uid_t)-1 and (gid_t)-1 for what is not set. 0, or -1 after logging. */
 static int
-set_owner(const struct conf_listen *cl)
+find_owner(const struct conf_listen *cl, uid_t *uid, gid_t *gid)
 {
-	uid_t uid = (uid_t)-1;
-	gid_t gid = (gid_t)-1;
-
+	*uid = (uid_t)-1;
+	*gid = (gid_t)-1;
 	if (*cl->owner != '\0' &&
-	    privs_find_user(cl->owner, &uid, NULL) == -1) {
+	    privs_find_user(cl->owner, uid, NULL) == -1) {
 		log_err("listen unix:%s: no such user: %s", cl->path,
 		    cl->owner);
 		return -1;
 	}
-	if (*cl->group != '\0' && privs_find_group(cl->group, &gid) == -1) {
+	if (*cl->group != '\0' && privs_find_group(cl->group, gid) == -1) {
 		log_err("listen unix:%s: no such group: %s", cl->path,
 		    cl->group);
 		return -1;
 	}
+	return 0;
+}
+
+static int
+set_owner(const struct conf_listen *cl)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (find_owner(cl, &uid, &gid) == -1)
+		return -1;
 	if ((uid == (uid_t)-1 && gid == (gid_t)-1) ||
 	    lchown(cl->path, uid, gid) == 0)
 		return 0;
@@ -138,12 +149,47 @@ fail_logged:
 	return -1;
 }
 
-void
-unix_remove(const char *path, const struct stat *made)
+bool
+unix_is_ours(const char *path, const struct stat *made)
 {
 	struct stat st;
 
-	if (lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-	    st.st_dev == made->st_dev && st.st_ino == made->st_ino)
+	return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	    st.st_dev == made->st_dev && st.st_ino == made->st_ino;
+}
+
+int
+unix_check(const struct conf_listen *cl)
+{
+	uid_t uid;
+	gid_t gid;
+
+	return find_owner(cl, &uid, &gid);
+}
+
+/* Narrow first, so that nobody passes who is allowed neither before nor
+ * after. */
+void
+unix_adjust(const struct conf_listen *cl)
+{
+	uid_t uid;
+	gid_t gid;
+
+	if (find_owner(cl, &uid, &gid) == -1)
+		return;
+	if (uid == (uid_t)-1)
+		uid = geteuid();
+	if (gid == (gid_t)-1)
+		gid = getegid();
+	if (chmod(cl->path, 0600 & cl->mode) == -1 ||
+	    lchown(cl->path, uid, gid) == -1 ||
+	    chmod(cl->path, cl->mode) == -1)
+		log_err("listen unix:%s: %s", cl->path, strerror(errno));
+}
+
+void
+unix_remove(const char *path, const struct stat *made)
+{
+	if (unix_is_ours(path, made))
 		(void)unlink(path);
 }

@@ -8,11 +8,20 @@
 
 #include <sys/stat.h>
 
+#include <stdbool.h>
+
 #include "conf/conf.h"
 
 /* A listening descriptor, close-on-exec, non-blocking; *made tells its file
  * again from one that somebody else puts there later. -1 after logging. */
 int	 unix_listen(const struct conf_listen *, struct stat *made);
+/* Is the file still the one that was made? */
+bool	 unix_is_ours(const char *path, const struct stat *made);
+/* Do owner and group exist? 0, or -1 after logging. */
+int	 unix_check(const struct conf_listen *);
+/* Give an existing file the mode, owner and group of the configuration;
+ * failure is only logged. */
+void	 unix_adjust(const struct conf_listen *);
 /* Remove the file if it is still the one that was made. */
 void	 unix_remove(const char *path, const struct stat *made);
 

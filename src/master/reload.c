@@ -1,0 +1,140 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "master/reload.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+
+/* ---- configuration ------------------------------------------------------ */
+
+static void
+log_lines(const char *text)
+{
+	size_t n;
+
+	for (; *text != '\0'; text += n, text += *text == '\n') {
+		n = strcspn(text, "\n");
+		log_err("%.*s", (int)n, text);
+	}
+}
+
+static struct conf *
+parse(const struct reload *r)
+{
+	enum conf_action action = CONF_RUN;
+	struct buf errors = BUF_INIT;
+	struct conf *conf;
+	bool usage = false;
+
+	conf = conf_from_argv(r->argc, r->argv, &action, &errors, &usage);
+	if (conf == NULL)
+		log_lines(buf_str(&errors));
+	buf_fini(&errors);
+	return conf;
+}
+
+static void
+on_difference(const char *key, enum conf_class class, void *arg)
+{
+	struct buf *changed = arg;
+
+	if (class == CONF_RESTART)
+		log_warn("%s: the change needs a restart; the old value "
+		    "stays", key);
+	else
+		buf_printf(changed, "%s%s", changed->len > 0 ? ", " : "",
+		    key);
+}
+
+/* Say what differs, and keep what must not. */
+static int
+compare(const struct conf *old, struct conf *new)
+{
+	struct buf changed = BUF_INIT;
+	enum conf_class class = conf_diff(old, new, on_difference, &changed);
+
+	if (changed.len > 0 && !changed.failed)
+		log_info("Changed: %s", buf_str(&changed));
+	buf_fini(&changed);
+	return class == CONF_RESTART ? conf_keep_fixed(new, old) : 0;
+}
+
+/* ---- the master's own log ----------------------------------------------- */
+
+static int
+apply_log(const struct conf *from, const struct conf *to)
+{
+	enum log_level level = (enum log_level)to->log_level;
+
+	if (strcmp(from->log_error, to->log_error) == 0) {
+		log_set_level(level);
+		return 0;
+	}
+	if (log_open(to->log_error, level, "asgid") == 0)
+		return 0;
+	log_err("log.error: %s: %s", to->log_error, strerror(errno));
+	return -1;
+}
+
+/* ---- steps -------------------------------------------------------------- */
+
+/* Everything that may fail for reasons of this machine; the log last, for
+ * it is the one thing that is not beside the old one. */
+static int
+prepare(struct setup *next, const struct setup *now)
+{
+	if (privs_init(&next->privs, next->conf) != 0 ||
+	    listeners_open(&next->listeners, next->conf,
+	    &now->listeners) == -1 ||
+	    setup_open_access(next, now) == -1)
+		return -1;
+	privs_raise_nofile(next->conf);
+	return apply_log(now->conf, next->conf);
+}
+
+int
+reload_begin(struct reload *r, const struct setup *now, struct fleet *fleet)
+{
+	struct conf *conf = parse(r);
+
+	if (conf == NULL)
+		goto fail;
+	if ((r->next = setup_new(conf, now->spawn.worker)) == NULL ||
+	    compare(now->conf, conf) == -1) {
+		log_err("reload: %s", strerror(errno));
+		goto fail;
+	}
+	if (prepare(r->next, now) == -1)
+		goto fail;
+	if (fleet_renew(fleet, &r->next->spawn, conf_workers(conf)) == 0)
+		return 0;
+	log_err("workers: %s", strerror(errno));
+	(void)apply_log(conf, now->conf);
+fail:
+	setup_free(&r->next);
+	log_err("Reload failed, nothing was changed");
+	return -1;
+}
+
+void
+reload_commit(struct reload *r, struct setup **now)
+{
+	struct setup *former = *now;
+
+	*now = r->next;
+	r->next = NULL;
+	listeners_replace(&(*now)->listeners, &former->listeners,
+	    (*now)->conf);
+	setup_free(&former);
+}
+
+void
+reload_abort(struct reload *r, const struct setup *now)
+{
+	if (r->next == NULL)
+		return;
+	(void)apply_log(r->next->conf, now->conf);
+	setup_free(&r->next);
+}

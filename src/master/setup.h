@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What one configuration amounts to: everything that workers are made from.
+ * A reload makes a second one beside the first and drops one of the two.
+ */
+#ifndef MASTER_SETUP_H
+#define MASTER_SETUP_H
+
+#include "conf/conf.h"
+#include "master/listen.h"
+#include "master/privs.h"
+#include "master/spawn.h"
+
+struct setup {
+	struct conf		*conf;
+	struct privs		 privs;
+	struct listeners	 listeners;
+	int			 access_fd;	/* -1: no access log */
+	struct spawn		 spawn;		/* points to the above */
+};
+
+/* Nothing is opened yet. Takes over conf, also when it fails (NULL, errno);
+ * `worker` must outlive it. */
+struct setup *setup_new(struct conf *, const char *worker);
+/* Closes and frees all; NULLs the pointer. */
+void	 setup_free(struct setup **);
+
+/* A file, or one of the words for what needs no opening? */
+bool	 setup_is_file(const char *sink);
+/* The access log; the descriptor of `former` (NULL: none) if its name is the
+ * same. 0, or -1 after logging. */
+int	 setup_open_access(struct setup *, const struct setup *former);
+/* Again by its name, under the same number. 0, or -1 with errno. */
+int	 setup_reopen_access(struct setup *);
+
+#endif
