@@ -320,14 +320,6 @@ def test_log_that_cannot_be_opened(asgid, which):
     assert "log.%s: /nowhere/log: No such file" % which in a.log
 
 
-def test_hangup_does_not_kill(asgid):
-    a = asgid().serving()
-    a.signal(signal.SIGHUP)
-    a.wait_log("reload is not supported yet")
-    assert a.ask() == a.worker()
-    a.stop()
-
-
 # ---- pid file --------------------------------------------------------------
 
 def test_pid_file(asgid, tmp):
