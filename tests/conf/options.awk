@@ -25,6 +25,7 @@ FNR == NR {
 	split(line, f, /, /)
 	key = f[1]
 	gsub(/"/, "", key)
+	class = f[7]
 	name = f[8]
 	gsub(/[",]/, "", name)
 	next
@@ -52,6 +53,10 @@ FNR == NR {
 		sub(/INT32_MAX/, "2147483647", f[6])
 		printf "%s to %s.\n", f[5], f[6]
 	}
+	print (class == "LIVE" ? "A reload changes it at once, in workers " \
+	    "with the next generation." : class == "WORKER" ? \
+	    "A reload changes it with the new workers." : \
+	    "A change needs a restart.")
 	if (name ~ /^--/) {
 		print "Command line:"
 		printf ".Fl %s .\n", substr(name, 2)
