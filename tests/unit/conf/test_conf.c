@@ -474,6 +474,41 @@ START_TEST(auto_is_the_cpus_we_may_use)
 }
 END_TEST
 
+static void
+on_difference(const char *key, enum conf_class class, void *arg)
+{
+	buf_printf(arg, "%s:%d ", key, (int)class);
+}
+
+START_TEST(differences)
+{
+	struct buf keys = BUF_INIT;
+	struct conf *a, *b;
+
+	a = conf_from_text("app = \"a:b\"; pid_file = \"/one\";", "a",
+	    &errors);
+	b = conf_from_text("app = \"a:b\"; pid_file = \"/two\"; umask = "
+	    "\"0077\"; workers = { count = \"auto\"; }; log = { level = "
+	    "\"debug\"; }; listen = ({ address = \"127.0.0.1:8000\"; "
+	    "backlog = 7; });", "b", &errors);
+	ck_assert_ptr_nonnull(a);
+	ck_assert_ptr_nonnull(b);
+	ck_assert_int_eq(conf_diff(a, a, on_difference, &keys), CONF_SAME);
+	ck_assert_str_eq(buf_str(&keys), "");
+	ck_assert_int_eq(conf_diff(a, b, on_difference, &keys),
+	    CONF_RESTART);
+	ck_assert_str_eq(buf_str(&keys), "workers.count:2 log.level:1 "
+	    "umask:2 pid_file:3 listen:2 ");
+	ck_assert_int_eq(conf_keep_fixed(b, a), 0);
+	ck_assert_str_eq(b->pid_file, "/one");
+	ck_assert_uint_eq(b->umask, 077);
+	ck_assert_int_eq(conf_diff(a, b, on_difference, &keys), CONF_WORKER);
+	buf_fini(&keys);
+	conf_free(&a);
+	conf_free(&b);
+}
+END_TEST
+
 START_TEST(from_text)
 {
 	struct conf *c = conf_from_text("app = \"a:b\";\nuser = \"u\";",
@@ -560,6 +595,7 @@ conf_suite(void)
 	tcase_add_test(t, web_concurrency);
 	tcase_add_test(t, auto_is_the_cpus_we_may_use);
 	tcase_add_test(t, from_text);
+	tcase_add_test(t, differences);
 	tcase_add_loop_test(t, any_string_survives, 0, 50);
 	tcase_add_test(t, help_names_everything);
 	suite_add_tcase(s, t);
