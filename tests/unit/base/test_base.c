@@ -14,6 +14,7 @@ main(void)
 
 	srunner_add_suite(runner, date_suite());
 	srunner_add_suite(runner, heap_suite());
+	srunner_add_suite(runner, json_suite());
 	srunner_add_suite(runner, list_suite());
 	srunner_add_suite(runner, str_suite());
 	srunner_run_all(runner, CK_NORMAL);

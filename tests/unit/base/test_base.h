@@ -10,6 +10,7 @@
 Suite	*buf_suite(void);
 Suite	*date_suite(void);
 Suite	*heap_suite(void);
+Suite	*json_suite(void);
 Suite	*list_suite(void);
 Suite	*str_suite(void);
 
