@@ -26,7 +26,8 @@ VENV = sys.prefix
 def asgid(app, port, *options):
     return [os.path.join(BUILD, "src", "asgid"), app, "--app-dir", APPS,
             "--host", "127.0.0.1", "--port", str(port), "--no-access-log",
-            "--log-level", "warning", "-o", "python.venv=" + VENV, *options]
+            "--log-level", "warning", "-o", "python.venv=" + VENV,
+            "-o", "control.socket=", *options]
 
 
 def uvicorn(app, port, *options):

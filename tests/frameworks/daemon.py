@@ -116,6 +116,7 @@ class Server:
         return [os.path.join(os.environ["ASGID_BUILDDIR"], "src", "asgid"),
                 self.app, "--app-dir", APPS, *bind,
                 "-o", "python.venv=" + os.environ["ASGID_TESTS_VENV"],
+                "-o", "control.socket=",
                 *self.options]
 
     def start(self):

@@ -62,6 +62,8 @@ class Asgid:
         self.words = tmp / ("words.%s" % self.id)
         self.behave(fake)
         argv = popen.pop("wrapper", []) + [ASGID]
+        if "control" not in (conf or ""):   # parallel tests share no socket
+            argv += ["-o", "control.socket="]
         if conf is not None:
             path = tmp / ("asgid.%s.conf" % self.id)
             path.write_text('app = "x:y";\n' + conf)

@@ -464,6 +464,8 @@ class Daemon:
         self.outpath = self.dir / ("stdout%d" % n)
 
         argv = [program()]
+        if "control" not in (conf or ""):   # parallel tests share no socket
+            argv += ["-o", "control.socket="]
         if conf is not None:
             path = self.dir / ("asgid%d.conf" % n)
             path.write_text(conf)

@@ -221,7 +221,7 @@ def run_broken(*args, **kw):
     """Status of a daemon that ends by itself."""
     return subprocess.run(
         [program(), "broken_import:app", "--app-dir", str(APPS), "--port", "0",
-         *args], stdin=subprocess.DEVNULL, timeout=30 * SCALE, **kw).returncode
+         "-o", "control.socket=", *args], stdin=subprocess.DEVNULL, timeout=30 * SCALE, **kw).returncode
 
 
 def test_journal_priorities(tmp_path):
