@@ -5,10 +5,14 @@
  */
 #include "conf/conf_priv.h"
 
-#include <sys/un.h>
+#include <sys/stat.h>
 
+#include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+
+#include "ctl/ctl.h"
 
 /* Who set it, for messages; NULL is the default. */
 #define WHERE(p, member)	((p)->where[OPT_##member])
@@ -106,14 +110,12 @@ same_listener(const struct conf_listen *a, const struct conf_listen *b)
 static void
 check_unix_path(struct conf_parse *p, const struct conf_listen *l)
 {
-	const size_t most = sizeof(((struct sockaddr_un *)0)->sun_path) - 1;
-
 	if (l->path[0] == '\0')
 		conf_error(p, l->source, "listen", "the path is empty");
-	else if (strlen(l->path) > most)
+	else if (strlen(l->path) > CONF_UNIX_PATH_MAX)
 		conf_error(p, l->source, "listen",
 		    "%s: longer than the %zu bytes of a UNIX socket's path",
-		    l->path, most);
+		    l->path, CONF_UNIX_PATH_MAX);
 }
 
 static void
@@ -146,7 +148,71 @@ default_listener(struct conf_parse *p)
 
 	if (p->conf->nlisten == 0 &&
 	    (l = conf_listen_add(p, "default")) != NULL)
-		(void)conf_listen_address(p, l, "127.0.0.1:8000");
+		(void)conf_listen_address(p, l, "listen", "127.0.0.1:8000");
+}
+
+static void
+check_control_socket(struct conf_parse *p)
+{
+	const char *path = p->conf->control_socket;
+
+	if (strlen(path) > CONF_UNIX_PATH_MAX)
+		conf_error(p, WHERE(p, control_socket), "control.socket",
+		    "%s: longer than the %zu bytes of a UNIX socket's path",
+		    path, CONF_UNIX_PATH_MAX);
+}
+
+static void
+check_control_grant(struct conf_parse *p)
+{
+	const struct conf_list *l = &p->conf->control_grant;
+	struct conf_nearest near;
+	char hint[64];
+	size_t i, j;
+
+	for (i = 0; i < l->n; i++) {
+		if (ctl_is_command(l->at[i]))
+			continue;
+		near = (struct conf_nearest){ .wrong = l->at[i] };
+		for (j = 0; j < CTL_NCOMMANDS; j++)
+			conf_nearest(&near, ctl_commands[j].name);
+		conf_hint(&near, hint, sizeof(hint));
+		conf_error(p, WHERE(p, control_grant), "control.grant",
+		    "\"%s\": no such command%s", l->at[i], hint);
+	}
+}
+
+static void
+check_metrics_listen(struct conf_parse *p)
+{
+	const char *text = p->conf->metrics_listen;
+	struct conf_listen l = { .source = WHERE(p, metrics_listen) };
+
+	if (*text != '\0')
+		(void)conf_listen_address(p, &l, "metrics.listen", text);
+	free(l.host);
+}
+
+static void
+check_reload_dirs(struct conf_parse *p)
+{
+	const struct conf *c = p->conf;
+	const char *dir, *why;
+	struct stat st;
+	size_t i;
+
+	for (i = 0; c->reload_watch && p->outside && i < c->reload_dirs.n;
+	    i++) {
+		dir = c->reload_dirs.at[i];
+		if (stat(dir, &st) == -1)
+			why = strerror(errno);
+		else if (!S_ISDIR(st.st_mode))
+			why = "not a directory";
+		else
+			continue;
+		conf_error(p, WHERE(p, reload_dirs), "reload.dirs",
+		    "%s: %s", *dir != '\0' ? dir : "\"\"", why);
+	}
 }
 
 void
@@ -159,4 +225,8 @@ conf_check(struct conf_parse *p)
 	check_server_header(p);
 	check_log_format(p);
 	check_log_sinks(p);
+	check_control_socket(p);
+	check_control_grant(p);
+	check_metrics_listen(p);
+	check_reload_dirs(p);
 }

@@ -199,11 +199,6 @@ static const struct {
 	const char	*name;
 	bool		 takes_value;
 } unsupported[] = {
-	{ "--reload", false },
-	{ "--reload-dir", true },
-	{ "--reload-include", true },
-	{ "--reload-exclude", true },
-	{ "--reload-delay", true },
 	{ "--loop", true },
 	{ "--http", true },
 	{ "--ws", true },
@@ -224,7 +219,6 @@ static const struct {
 	{ "--header", true },
 	{ "--h11-max-incomplete-event-size", true },
 	{ "--reset-contextvars", false },
-	{ "--timeout-worker-healthcheck", true },
 	{ "--ssl-keyfile", true },
 	{ "--ssl-certfile", true },
 	{ "--ssl-keyfile-password", true },
@@ -499,7 +493,8 @@ apply_listeners(struct cmdline *c)
 		listen_fd(c);
 	for (i = 0; i < c->nlisten; i++)
 		if ((l = conf_listen_add(&c->parse, "-o")) != NULL)
-			(void)conf_listen_address(&c->parse, l, c->listen[i]);
+			(void)conf_listen_address(&c->parse, l, "listen",
+			    c->listen[i]);
 	if (c->backlog == NULL || number_of(c, "--backlog", c->backlog, 1,
 	    CONF_BACKLOG_MAX, &backlog) == -1)
 		return;
@@ -519,6 +514,39 @@ static const struct {
 	{ "--timeout-keep-alive", "0", "1ns" },
 };
 
+/* Lists grow with every mention: by all of a name, by the parts of -o's. */
+static void
+extend(struct cmdline *c, const struct conf_option *o, const char *value,
+    const char *where)
+{
+	struct conf_list list = { 0 };
+	struct conf_value v = { .kind = CONF_K_LIST, .list = &list };
+
+	if (conf_list_copy(&list, conf_member(c->parse.conf, o)) == -1 ||
+	    (strcmp(where, "-o") == 0 ? conf_list_split(&list, value) :
+	    conf_list_add(&list, value)) == -1)
+		c->parse.nomem = true;
+	else
+		(void)conf_set(&c->parse, o, &v, where);
+	conf_list_clear(&list);
+}
+
+/* What is said here replaces what the file says.  uvicorn's names add to the
+ * default, as they do there, -o begins with nothing. */
+static void
+begin_lists(struct cmdline *c)
+{
+	const struct assignment *a;
+
+	for (a = c->set; a < c->set + c->nset; a++)
+		if (a->option->type != CONF_T_list)
+			continue;
+		else if (strcmp(a->where, "-o") == 0)
+			conf_list_clear(conf_member(c->parse.conf, a->option));
+		else if (conf_set_default(c->parse.conf, a->option) == -1)
+			c->parse.nomem = true;
+}
+
 static void
 set(struct cmdline *c, const struct conf_option *o, const char *value,
     const char *where)
@@ -529,7 +557,10 @@ set(struct cmdline *c, const struct conf_option *o, const char *value,
 		if (strcmp(where, special_values[i].name) == 0 &&
 		    strcmp(value, special_values[i].value) == 0)
 			value = special_values[i].meaning;
-	(void)conf_set_text(&c->parse, o, value, where);
+	if (o->type == CONF_T_list)
+		extend(c, o, value, where);
+	else
+		(void)conf_set_text(&c->parse, o, value, where);
 }
 
 static void
@@ -573,6 +604,7 @@ apply(struct cmdline *c)
 	const struct assignment *a;
 
 	apply_environment(c);
+	begin_lists(c);
 	for (a = c->set; a < c->set + c->nset; a++)
 		set(c, a->option, a->value, a->where);
 	apply_switches(c);
@@ -604,6 +636,7 @@ conf_from_argv(int argc, char *const argv[], enum conf_action *action,
 	*usage = false;
 	if (conf_parse_init(&c.parse, errors) == -1)
 		return NULL;
+	c.parse.outside = true;
 	/* no argument makes more than one of each */
 	c.set = calloc((size_t)argc + 1, sizeof(*c.set));
 	c.listen = calloc((size_t)argc + 1, sizeof(*c.listen));
@@ -667,6 +700,7 @@ conf_usage(struct buf *b)
 		[CONF_T_mode] = "MODE",
 		[CONF_T_enum] = "NAME",
 		[CONF_T_count] = "INTEGER",
+		[CONF_T_list] = "TEXT",
 	};
 	const struct conf_option *o;
 	char letter[3] = "-?";

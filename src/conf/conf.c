@@ -39,6 +39,7 @@ const char *const conf_log_formats[] = {
 #define DEFAULT_mode(d)		{ .number = (d) }
 #define DEFAULT_enum(d)		{ .number = (d) }
 #define DEFAULT_count(d)	{ .number = (d) }
+#define DEFAULT_list(d)		{ .text = (d) }
 
 #define NAMES_string(member)	NULL
 #define NAMES_bool(member)	NULL
@@ -48,6 +49,7 @@ const char *const conf_log_formats[] = {
 #define NAMES_mode(member)	NULL
 #define NAMES_enum(member)	member##_names
 #define NAMES_count(member)	NULL
+#define NAMES_list(member)	NULL
 
 const struct conf_option conf_options[CONF_NOPTIONS] = {
 #define OPTION(k, member, t, d, lo, hi, c, cmd, doc)			\
@@ -62,13 +64,14 @@ const struct conf_option conf_options[CONF_NOPTIONS] = {
 #undef OPTION
 };
 
-static int
-set_default(struct conf *c, const struct conf_option *o)
+int
+conf_set_default(struct conf *c, const struct conf_option *o)
 {
 	void *member = conf_member(c, o);
 
 	switch (o->type) {
 	case CONF_T_string:
+		free(*(char **)member);
 		*(char **)member = strdup(o->def.text);
 		return *(char **)member != NULL ? 0 : -1;
 	case CONF_T_bool:
@@ -88,6 +91,9 @@ set_default(struct conf *c, const struct conf_option *o)
 	case CONF_T_enum:
 		*(conf_enum_t *)member = (int)o->def.number;
 		break;
+	case CONF_T_list:
+		conf_list_clear(member);
+		return conf_list_split(member, o->def.text);
 	}
 	return 0;
 }
@@ -103,7 +109,7 @@ conf_new(void)
 	if ((c->file = strdup("")) == NULL)
 		goto fail;
 	for (i = 0; i < CONF_NOPTIONS; i++)
-		if (set_default(c, &conf_options[i]) == -1)
+		if (conf_set_default(c, &conf_options[i]) == -1)
 			goto fail;
 	return c;
 fail:
@@ -114,14 +120,16 @@ fail:
 void
 conf_free(struct conf **cp)
 {
+	const struct conf_option *o;
 	struct conf *c = *cp;
-	size_t i;
 
 	if (c == NULL)
 		return;
-	for (i = 0; i < CONF_NOPTIONS; i++)
-		if (conf_options[i].type == CONF_T_string)
-			free(*(char **)conf_member(c, &conf_options[i]));
+	for (o = conf_options; o < conf_options + CONF_NOPTIONS; o++)
+		if (o->type == CONF_T_string)
+			free(*(char **)conf_member(c, o));
+		else if (o->type == CONF_T_list)
+			conf_list_clear(conf_member(c, o));
 	conf_listen_clear(c);
 	free(c->file);
 	free(c);
@@ -141,6 +149,25 @@ conf_workers(const struct conf *c)
 	else	/* more than 1024 CPUs: too many for the fixed set */
 		n = sysconf(_SC_NPROCESSORS_ONLN);
 	return n > 0 ? (unsigned)n : 1;
+}
+
+char *
+conf_control_socket(const struct conf *c)
+{
+	const char *dir = getenv("XDG_RUNTIME_DIR");
+	char *path;
+
+	if (strcmp(c->control_socket, "auto") != 0)
+		return strdup(c->control_socket);
+	if (geteuid() == 0)
+		return strdup("/run/asgid/control.sock");
+	if (dir == NULL || *dir != '/')
+		return strdup("");
+	if (asprintf(&path, "%s/asgid/control.sock", dir) == -1)
+		return NULL;
+	if (strlen(path) > CONF_UNIX_PATH_MAX)
+		*path = '\0';
+	return path;
 }
 
 const struct conf_option *

@@ -37,6 +37,12 @@ struct conf_listen {
 	char		*source;	/* "asgid.conf:12", for errors */
 };
 
+/* Strings, in the order they were given. */
+struct conf_list {
+	char		**at;
+	size_t		 n;
+};
+
 /* C types of the option types used in options.def. */
 typedef char		*conf_string_t;
 typedef bool		 conf_bool_t;
@@ -45,6 +51,7 @@ typedef uint64_t	 conf_size_t;		/* bytes */
 typedef nsec_t		 conf_duration_t;	/* nanoseconds; 0 is off */
 typedef unsigned	 conf_mode_t;		/* octal in the file */
 typedef int		 conf_enum_t;
+typedef struct conf_list conf_list_t;
 /* A number, or "auto": the CPUs we may run on; <= 0 stands for auto. */
 typedef int64_t		 conf_count_t;
 
@@ -112,5 +119,9 @@ void	 conf_free(struct conf **);
 
 /* workers.count with "auto" resolved, at least 1. */
 unsigned conf_workers(const struct conf *);
+
+/* The path of the control socket with "auto" resolved, "" for none; to be
+ * freed. NULL with errno. */
+char	*conf_control_socket(const struct conf *);
 
 #endif

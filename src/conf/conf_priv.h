@@ -8,6 +8,8 @@
 
 #include "conf/conf.h"
 
+#include <sys/un.h>
+
 /* One identifier an option: OPT_workers_count indexes the table. */
 enum conf_option_id {
 #define OPTION(key, member, ...)	OPT_##member,
@@ -18,7 +20,7 @@ enum conf_option_id {
 
 enum conf_type {
 	CONF_T_string, CONF_T_bool, CONF_T_int, CONF_T_size, CONF_T_duration,
-	CONF_T_mode, CONF_T_enum, CONF_T_count,
+	CONF_T_mode, CONF_T_enum, CONF_T_count, CONF_T_list,
 };
 
 struct conf_option {
@@ -26,7 +28,7 @@ struct conf_option {
 	enum conf_type		 type;
 	size_t			 offset;	/* in struct conf */
 	union {
-		const char	*text;		/* string */
+		const char	*text;		/* string, list: a,b */
 		int64_t		 number;	/* all others */
 	} def;
 	int64_t			 min, max;	/* max 0: no bounds */
@@ -57,6 +59,7 @@ struct conf_parse {
 	struct buf	*errors;
 	unsigned	 nerrors;
 	bool		 usage;		/* an error of the command line */
+	bool		 outside;	/* look at what the values name, too */
 	bool		 nomem;
 	/* who set it: "asgid.conf:12", "--workers"; NULL is the default */
 	char		*where[CONF_NOPTIONS];
@@ -75,6 +78,7 @@ struct conf_value {
 	int64_t		 number;	/* int, bool */
 	double		 real;
 	const char	*text;		/* string, text */
+	const struct conf_list *list;	/* list of strings; else NULL */
 };
 
 /* conf.c */
@@ -89,6 +93,8 @@ void	 conf_error(struct conf_parse *, const char *where, const char *key,
 /* A copy that is never NULL unless p->nomem is set. */
 char	*conf_strdup(struct conf_parse *, const char *);
 const struct conf_option *conf_option_by_key(const char *);
+/* The value of the table again; 0, or -1 when out of memory. */
+int	 conf_set_default(struct conf *, const struct conf_option *);
 
 /* value.c */
 /* Convert, check the bounds and store; 0, or -1 after conf_error(). */
@@ -100,6 +106,15 @@ int	 conf_set_text(struct conf_parse *, const struct conf_option *,
 void	 conf_describe(const struct conf_value *, char *, size_t);
 /* Octal digits up to 0777: 0, or -1. */
 int	 conf_to_mode(const char *, unsigned *);
+
+/* list.c; 0, or -1 with errno */
+int	 conf_list_add(struct conf_list *, const char *);
+/* Add the words between commas. */
+int	 conf_list_split(struct conf_list *, const char *);
+/* `to` loses what it had. */
+int	 conf_list_copy(struct conf_list *to, const struct conf_list *from);
+bool	 conf_list_same(const struct conf_list *, const struct conf_list *);
+void	 conf_list_clear(struct conf_list *);
 
 /* Nearest of many names to a wrong one, fed one by one. */
 struct conf_nearest {
@@ -115,14 +130,16 @@ void	 conf_hint(const struct conf_nearest *, char *, size_t);
 #define CONF_BACKLOG	2048
 #define CONF_BACKLOG_MAX	65535
 #define CONF_UNIX_MODE	0660
+#define CONF_UNIX_PATH_MAX	\
+	(sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 /* A new element with its defaults; NULL when out of memory. */
 struct conf_listen *conf_listen_add(struct conf_parse *, const char *where);
 void	 conf_listen_clear(struct conf *);
 /* Take back the one added last: it has an error. */
 void	 conf_listen_drop(struct conf *);
-/* "host:port" into the element; 0, or -1 after conf_error(). */
+/* "host:port" into the element; 0, or -1 after conf_error() with that key. */
 int	 conf_listen_address(struct conf_parse *, struct conf_listen *,
-	    const char *text);
+	    const char *key, const char *text);
 int	 conf_listen_host(struct conf_parse *, struct conf_listen *,
 	    const char *host, size_t len);
 

@@ -30,6 +30,8 @@ same_value(const struct conf *a, const struct conf *b,
 	case CONF_T_count:		/* whatever is not positive is auto */
 		return *(const int64_t *)x == *(const int64_t *)y ||
 		    (*(const int64_t *)x <= 0 && *(const int64_t *)y <= 0);
+	case CONF_T_list:
+		return conf_list_same(x, y);
 	}
 	return false;
 }
@@ -113,6 +115,8 @@ keep_value(struct conf *to, const struct conf *from,
 	case CONF_T_count:
 		*(int64_t *)member = *(const int64_t *)old;
 		break;
+	case CONF_T_list:
+		return conf_list_copy(member, old);
 	}
 	return 0;
 }

@@ -61,9 +61,9 @@ conf_listen_add(struct conf_parse *p, const char *where)
 
 static int
 bad_address(struct conf_parse *p, const struct conf_listen *l,
-    const char *text, const char *why)
+    const char *key, const char *text, const char *why)
 {
-	conf_error(p, l->source, "listen", "\"%s\": %s", text, why);
+	conf_error(p, l->source, key, "\"%s\": %s", text, why);
 	return -1;
 }
 
@@ -119,38 +119,39 @@ conf_listen_host(struct conf_parse *p, struct conf_listen *l,
 
 int
 conf_listen_address(struct conf_parse *p, struct conf_listen *l,
-    const char *text)
+    const char *key, const char *text)
 {
 	const char *host = text, *colon = strrchr(text, ':');
 	const char *end = colon;
 	uint64_t port;
 
 	if (*text == '/' || strncmp(text, "unix:", 5) == 0)
-		return bad_address(p, l, text, "not an address; a UNIX socket "
-		    "is written { unix = \"/path\"; }");
+		return bad_address(p, l, key, text, "not an address; a "
+		    "UNIX socket is written { unix = \"/path\"; }");
 	if (*text == '[') {
 		host++;
 		end = strchr(text, ']');
 		if (end == NULL)
-			return bad_address(p, l, text, "']' is missing");
+			return bad_address(p, l, key, text, "']' is missing");
 		if (end[1] != ':')
-			return bad_address(p, l, text,
+			return bad_address(p, l, key, text,
 			    "the port is missing: [address]:port");
 		colon = end + 1;
 		if (!is_ipv6(host, (size_t)(end - host)))
-			return bad_address(p, l, text,
+			return bad_address(p, l, key, text,
 			    "no IPv6 address between the brackets");
 	} else if (colon == NULL) {
-		return bad_address(p, l, text,
+		return bad_address(p, l, key, text,
 		    "the port is missing: address:port");
 	} else if (memchr(text, ':', (size_t)(colon - text)) != NULL) {
-		return bad_address(p, l, text,
+		return bad_address(p, l, key, text,
 		    "an IPv6 address needs brackets: [address]:port");
 	}
 	if (str_to_uint(str_of(colon + 1), &port) == -1 || port > 65535)
-		return bad_address(p, l, text, "the port is not 0 to 65535");
+		return bad_address(p, l, key, text,
+		    "the port is not 0 to 65535");
 	if (conf_listen_host(p, l, host, (size_t)(end - host)) == -1)
-		return bad_address(p, l, text,
+		return bad_address(p, l, key, text,
 		    "not a host name or an address");
 	l->port = (unsigned)port;
 	return 0;

@@ -133,7 +133,7 @@ set_address(struct load *l, const config_setting_t *s, struct conf_listen *to)
 	if (text == NULL)
 		wrong_type(l, s, "listen.address", "a string");
 	else
-		(void)conf_listen_address(l->p, to, text);
+		(void)conf_listen_address(l->p, to, "listen", text);
 }
 
 static void
@@ -264,7 +264,7 @@ listen_element(struct load *l, config_setting_t *s)
 	if ((to = conf_listen_add(l->p, where)) == NULL)
 		return;
 	if (text != NULL)
-		(void)conf_listen_address(l->p, to, text);
+		(void)conf_listen_address(l->p, to, "listen", text);
 	else
 		listen_group(l, s, to);
 	if (l->p->nerrors > before)
@@ -285,7 +285,7 @@ load_listen(struct load *l, config_setting_t *s)
 		listen_element(l, config_setting_get_elem(s, i));
 }
 
-/* ---- scalar options ----------------------------------------------------- */
+/* ---- all other options -------------------------------------------------- */
 
 /* Is it the name of a group, "limits"? */
 static bool
@@ -298,6 +298,49 @@ is_group_key(const char *key)
 		    conf_options[i].key[n] == '.')
 			return true;
 	return false;
+}
+
+/* Each element of a list of strings, with its own line in the message. */
+static int
+load_strings(struct load *l, const config_setting_t *s, const char *key,
+    struct conf_list *list)
+{
+	unsigned i, n = (unsigned)config_setting_length(s);
+	config_setting_t *element;
+	const char *text;
+	int result = 0;
+
+	for (i = 0; i < n; i++) {
+		element = config_setting_get_elem(s, i);
+		if ((text = config_setting_get_string(element)) == NULL) {
+			wrong_type(l, element, key, "a string");
+			result = -1;
+		} else if (conf_list_add(list, text) == -1) {
+			l->p->nomem = true;
+			result = -1;
+		}
+	}
+	return result;
+}
+
+static void
+load_option(struct load *l, const config_setting_t *s,
+    const struct conf_option *o)
+{
+	struct conf_list list = { 0 };
+	struct conf_value v;
+	char where[WHERE_MAX];
+
+	value_of(s, &v);
+	where_of(l, s, where);
+	if (o->type == CONF_T_list && v.kind == CONF_K_LIST) {
+		v.list = &list;
+		if (load_strings(l, s, o->key, &list) == 0)
+			(void)conf_set(l->p, o, &v, where);
+		conf_list_clear(&list);
+	} else {
+		(void)conf_set(l->p, o, &v, where);
+	}
 }
 
 static void
@@ -330,8 +373,7 @@ load_group(struct load *l, config_setting_t *group, const char *prefix)
 {
 	unsigned i, n = (unsigned)config_setting_length(group);
 	const struct conf_option *o;
-	char key[256], where[WHERE_MAX];
-	struct conf_value v;
+	char key[256];
 	config_setting_t *s;
 
 	for (i = 0; i < n; i++) {
@@ -339,9 +381,7 @@ load_group(struct load *l, config_setting_t *group, const char *prefix)
 		snprintf(key, sizeof(key) - 1, "%s%s", prefix,
 		    config_setting_name(s));
 		if ((o = conf_option_by_key(key)) != NULL) {
-			value_of(s, &v);
-			where_of(l, s, where);
-			(void)conf_set(l->p, o, &v, where);
+			load_option(l, s, o);
 		} else if (strcmp(key, "listen") == 0) {
 			load_listen(l, s);
 		} else if (!is_group_key(key)) {

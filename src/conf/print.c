@@ -27,6 +27,19 @@ print_string(struct buf *b, const char *s)
 }
 
 static void
+print_list(struct buf *b, const struct conf_list *l)
+{
+	size_t i;
+
+	buf_putc(b, '[');
+	for (i = 0; i < l->n; i++) {
+		buf_puts(b, i > 0 ? ", " : " ");
+		print_string(b, l->at[i]);
+	}
+	buf_puts(b, " ]");
+}
+
+static void
 print_number(struct buf *b, int64_t n)
 {
 	/* an integer of libconfig has 32 bits unless it ends in L */
@@ -70,6 +83,9 @@ print_value(struct buf *b, const struct conf *c, const struct conf_option *o)
 		break;
 	case CONF_T_enum:
 		print_string(b, o->names[*(const conf_enum_t *)member]);
+		break;
+	case CONF_T_list:
+		print_list(b, member);
 		break;
 	}
 }

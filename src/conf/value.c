@@ -23,6 +23,7 @@ static const char *const expectations[] = {
 	[CONF_T_mode] = "an octal string such as \"0660\"",
 	[CONF_T_enum] = "",		/* its names are listed */
 	[CONF_T_count] = "an integer or \"auto\"",
+	[CONF_T_list] = "a list of strings such as [ \"a\", \"b\" ]",
 };
 
 void
@@ -186,6 +187,17 @@ to_string(struct conf_parse *p, const struct conf_value *v, char **string)
 }
 
 static int
+to_list(struct conf_parse *p, const struct conf_value *v,
+    struct conf_list *list)
+{
+	if (v->list == NULL)
+		return -1;
+	if (conf_list_copy(list, v->list) == -1)
+		p->nomem = true;
+	return 0;
+}
+
+static int
 convert(struct conf_parse *p, const struct conf_option *o,
     const struct conf_value *v)
 {
@@ -208,6 +220,8 @@ convert(struct conf_parse *p, const struct conf_option *o,
 		return to_mode(v, member);
 	case CONF_T_enum:
 		return to_enum(v, o->names, member);
+	case CONF_T_list:
+		return to_list(p, v, member);
 	}
 	return -1;
 }

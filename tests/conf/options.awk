@@ -44,8 +44,8 @@ FNR == NR {
 	print text "."
 	value = default_of[key]
 	print "Default:"
-	if (value ~ /^".*"$/)
-		value = "\\(dq" substr(value, 2, length(value) - 2) "\\(dq"
+	gsub(/"/, "\\(dq", value)
+	gsub(/[][]/, "\\\\\\&&", value)
 	printf ".Li %s%s\n", value, f[6] == "0" || f[3] == "bool" ||
 	    f[3] == "mode" || f[6] == "INT64_MAX" ? " ." : " ;"
 	if (f[6] != "0" && f[3] != "bool" && f[3] != "mode" &&

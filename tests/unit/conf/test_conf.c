@@ -133,7 +133,8 @@ START_TEST(uvicorns_names)
 	    "--workers 3 --limit-max-requests 100 "
 	    "--limit-max-requests-jitter 7 --limit-concurrency=9 "
 	    "--timeout-keep-alive 65 --timeout-graceful-shutdown=1.5 "
-	    "--log-level DEBUG --no-access-log main:app");
+	    "--timeout-worker-healthcheck 5 --log-level DEBUG "
+	    "--no-access-log main:app");
 
 	ck_assert_str_eq(c->app_dir, "/srv");
 	ck_assert(c->factory);
@@ -148,6 +149,7 @@ START_TEST(uvicorns_names)
 	ck_assert_int_eq(c->limits_concurrency, 9);
 	ck_assert_int_eq(c->timeouts_keep_alive, 65 * NSEC_PER_SEC);
 	ck_assert_int_eq(c->timeouts_graceful, 1500 * NSEC_PER_MSEC);
+	ck_assert_int_eq(c->timeouts_hang, 5 * NSEC_PER_SEC);
 	ck_assert_int_eq(c->log_level, LOG_L_DEBUG);
 	ck_assert_str_eq(c->log_access, "off");
 	conf_free(&c);
@@ -360,7 +362,12 @@ static const struct {
 	{ "-c", "-c: requires an argument\n" },
 	{ "a:b --factory=yes", "--factory: takes no value\n" },
 	{ "a:b --no-access-log=1", "--no-access-log: takes no value\n" },
-	{ "a:b --reload", "--reload: not supported by this version\n" },
+	{ "a:b --env-file .env", "--env-file: not supported by this "
+	    "version\n" },
+	{ "a:b -o control.grant=status,scael", "-o: control.grant: \"scael\": "
+	    "no such command, did you mean scale?\n" },
+	{ "a:b --reload-dir /nonexistent --reload", "--reload-dir: "
+	    "reload.dirs: /nonexistent: No such file or directory\n" },
 	{ "--ssl-keyfile k.pem a:b --ssl-certfile=c.pem",
 	    "--ssl-keyfile: not supported by this version\n"
 	    "--ssl-certfile: not supported by this version\n" },
@@ -474,11 +481,124 @@ START_TEST(auto_is_the_cpus_we_may_use)
 }
 END_TEST
 
+/* Its strings with spaces between. */
+static const char *
+words(const struct conf_list *l)
+{
+	static char text[256];
+	size_t i;
+
+	text[0] = '\0';
+	for (i = 0; i < l->n; i++) {
+		strcat(text, i > 0 ? " " : "");
+		strcat(text, l->at[i]);
+	}
+	return text;
+}
+
+START_TEST(lists)
+{
+	struct conf *c = accept("a:b");
+
+	ck_assert(!c->reload_watch);
+	ck_assert_str_eq(words(&c->reload_dirs), "");
+	ck_assert_str_eq(words(&c->reload_include), "*.py");
+	ck_assert_str_eq(words(&c->reload_exclude), ".* .py[cod] .sw.* ~*");
+	ck_assert_str_eq(words(&c->control_grant),
+	    "status stats workers check config ping version wait help");
+	conf_free(&c);
+
+	/* uvicorn's names add to the default, one string each */
+	c = accept("a:b --reload --reload-dir / --reload-dir=/tmp "
+	    "--reload-include *.html --reload-include a,b "
+	    "--reload-exclude x --reload-delay 0.5");
+	ck_assert(c->reload_watch);
+	ck_assert_str_eq(words(&c->reload_dirs), "/ /tmp");
+	ck_assert_str_eq(words(&c->reload_include), "*.py *.html a,b");
+	ck_assert_str_eq(words(&c->reload_exclude),
+	    ".* .py[cod] .sw.* ~* x");
+	ck_assert_int_eq(c->reload_delay, 500 * NSEC_PER_MSEC);
+	conf_free(&c);
+
+	write_file("app = \"x:y\"; control = { grant = [ \"ping\" ]; };\n"
+	    "reload = { dirs = (\"d\"); include = [\"*.txt\"]; };");
+	c = accept("-c @");
+	ck_assert_str_eq(words(&c->control_grant), "ping");
+	ck_assert_str_eq(words(&c->reload_dirs), "d");
+	ck_assert_str_eq(words(&c->reload_include), "*.txt");
+	conf_free(&c);
+	c = accept("-c @ -o control.grant=status,stop -o reload.dirs= "
+	    "-o control.grant=help --reload-include *.html");
+	ck_assert_str_eq(words(&c->control_grant), "status stop help");
+	ck_assert_str_eq(words(&c->reload_dirs), "");
+	ck_assert_str_eq(words(&c->reload_include), "*.py *.html");
+	conf_free(&c);
+	/* nobody looks at directories that are not watched */
+	c = accept("a:b --reload-dir /nonexistent");
+	conf_free(&c);
+}
+END_TEST
+
 static void
 on_difference(const char *key, enum conf_class class, void *arg)
 {
 	buf_printf(arg, "%s:%d ", key, (int)class);
 }
+
+/* A list survives a reload that may not change it, and is seen to differ. */
+START_TEST(lists_differ)
+{
+	struct buf keys = BUF_INIT;
+	struct conf *a, *b;
+
+	a = accept("a:b -o control.grant=status,stop -o reload.dirs=a,b");
+	b = accept("a:b -o control.grant=status,stop,help -o reload.dirs=a,c");
+	ck_assert_int_eq(conf_diff(a, b, on_difference, &keys),
+	    CONF_RESTART);
+	ck_assert_str_eq(buf_str(&keys), "control.grant:1 reload.dirs:3 ");
+	ck_assert_int_eq(conf_keep_fixed(b, a), 0);
+	ck_assert_str_eq(words(&b->reload_dirs), "a b");
+	ck_assert_str_eq(words(&b->control_grant), "status stop help");
+	buf_fini(&keys);
+	conf_free(&a);
+	conf_free(&b);
+}
+END_TEST
+
+static void
+control_socket_is(const char *line, const char *path)
+{
+	struct conf *c = accept(line);
+	char *is = conf_control_socket(c);
+
+	ck_assert_str_eq(is, path);
+	free(is);
+	conf_free(&c);
+}
+
+START_TEST(control_socket)
+{
+	char long_dir[110];
+
+	control_socket_is("a:b -o control.socket=", "");
+	control_socket_is("a:b -o control.socket=x/y", "x/y");
+	if (geteuid() == 0) {
+		setenv("XDG_RUNTIME_DIR", "/run/user/0", 1);
+		control_socket_is("a:b", "/run/asgid/control.sock");
+		ck_assert_int_eq(seteuid(12345), 0);
+	}
+	setenv("XDG_RUNTIME_DIR", "/run/user/12345", 1);
+	control_socket_is("a:b", "/run/user/12345/asgid/control.sock");
+	setenv("XDG_RUNTIME_DIR", "relative", 1);
+	control_socket_is("a:b", "");
+	memset(long_dir, '/', sizeof(long_dir) - 1);
+	long_dir[sizeof(long_dir) - 1] = '\0';
+	setenv("XDG_RUNTIME_DIR", long_dir, 1);
+	control_socket_is("a:b", "");
+	unsetenv("XDG_RUNTIME_DIR");
+	control_socket_is("a:b", "");
+}
+END_TEST
 
 START_TEST(differences)
 {
@@ -596,6 +716,9 @@ conf_suite(void)
 	tcase_add_test(t, auto_is_the_cpus_we_may_use);
 	tcase_add_test(t, from_text);
 	tcase_add_test(t, differences);
+	tcase_add_test(t, lists);
+	tcase_add_test(t, lists_differ);
+	tcase_add_test(t, control_socket);
 	tcase_add_loop_test(t, any_string_survives, 0, 50);
 	tcase_add_test(t, help_names_everything);
 	suite_add_tcase(s, t);
