@@ -2,13 +2,16 @@
  *
  * The worker program: started by asgid, which hands over all it needs.
  */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "http/front.h"
 #include "proc/birth.h"
 #include "py/version.h"
+#include "stats/stats.h"
 #include "worker/worker.h"
 
 int
@@ -29,6 +32,10 @@ main(int argc, char *argv[])
 	}
 	log_adopt(birth.error_fd, conf->log_error,
 	    (enum log_level)conf->log_level, "asgid-worker");
+	if (birth.stats_fd != -1 &&
+	    stats_attach(birth.stats_fd, birth.slot) == -1)
+		log_warn("statistics: %s", strerror(errno));
+	fd_close(&birth.stats_fd);
 	status = worker_main(&birth, conf);
 	conf_free(&conf);
 	return status;

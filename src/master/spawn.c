@@ -143,7 +143,7 @@ spawn_worker(const struct spawn *s, unsigned id, unsigned generation,
     struct spawned *to)
 {
 	struct birth b = { .id = id, .generation = generation,
-	    .channel = -1, .conf_fd = -1 };
+	    .channel = -1, .conf_fd = -1, .stats_fd = -1 };
 	int chan[2] = { -1, -1 }, saved;
 	pid_t master = getpid();
 

@@ -15,12 +15,12 @@
 #include "base/str.h"
 
 #define BIRTH_ENV	"ASGID_BIRTH"
-#define BIRTH_VERSION	1
+#define BIRTH_VERSION	2
 
 /* The numbers of the line, in order; -1 travels as "-1". */
 struct line {
 	long	 version, id, generation, channel, conf_fd, error_fd,
-		 access_fd, nlisteners;
+		 access_fd, stats_fd, slot, nlisteners;
 };
 
 /* Standard descriptors stay as they are on both sides. */
@@ -38,7 +38,8 @@ each_fd(const struct birth *b, bool inherited)
 	if (set_inherited(b->channel, inherited) == -1 ||
 	    set_inherited(b->conf_fd, inherited) == -1 ||
 	    set_inherited(b->error_fd, inherited) == -1 ||
-	    set_inherited(b->access_fd, inherited) == -1)
+	    set_inherited(b->access_fd, inherited) == -1 ||
+	    set_inherited(b->stats_fd, inherited) == -1)
 		return -1;
 	for (i = 0; i < b->nlisteners; i++)
 		if (set_inherited(b->listeners[i], inherited) == -1)
@@ -53,9 +54,9 @@ birth_export(const struct birth *b)
 	size_t i;
 	int rv = -1;
 
-	buf_printf(&line, "%d %u %u %d %d %d %d %zu", BIRTH_VERSION, b->id,
-	    b->generation, b->channel, b->conf_fd, b->error_fd, b->access_fd,
-	    b->nlisteners);
+	buf_printf(&line, "%d %u %u %d %d %d %d %d %d %zu", BIRTH_VERSION,
+	    b->id, b->generation, b->channel, b->conf_fd, b->error_fd,
+	    b->access_fd, b->stats_fd, b->slot, b->nlisteners);
 	for (i = 0; i < b->nlisteners; i++)
 		buf_printf(&line, " %d", b->listeners[i]);
 	if (line.failed)
@@ -94,12 +95,15 @@ parse(const char *at, struct birth *b)
 	    next_number(&at, 0, INT_MAX, &l.conf_fd) == -1 ||
 	    next_number(&at, -1, INT_MAX, &l.error_fd) == -1 ||
 	    next_number(&at, -1, INT_MAX, &l.access_fd) == -1 ||
+	    next_number(&at, -1, INT_MAX, &l.stats_fd) == -1 ||
+	    next_number(&at, 0, INT_MAX, &l.slot) == -1 ||
 	    next_number(&at, 0, BIRTH_LISTENERS_MAX, &l.nlisteners) == -1)
 		return -1;
 	*b = (struct birth){
 		.id = (unsigned)l.id, .generation = (unsigned)l.generation,
 		.channel = (int)l.channel, .conf_fd = (int)l.conf_fd,
 		.error_fd = (int)l.error_fd, .access_fd = (int)l.access_fd,
+		.stats_fd = (int)l.stats_fd, .slot = (int)l.slot,
 		.nlisteners = (size_t)l.nlisteners,
 	};
 	for (i = 0; i < b->nlisteners; i++) {

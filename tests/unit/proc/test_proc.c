@@ -277,17 +277,19 @@ any_fd(void)
 START_TEST(birth_round)
 {
 	struct birth in = { .id = 7, .generation = 3, .error_fd = -1,
-	    .access_fd = STDOUT_FILENO, .nlisteners = 2 }, out;
+	    .access_fd = STDOUT_FILENO, .slot = 9, .nlisteners = 2 }, out;
 	int conf_fd = fd_memfd("test", text, sizeof(text) - 1);
 	struct conf *conf = NULL;
 
 	in.conf_fd = conf_fd;
 	in.channel = any_fd();
+	in.stats_fd = any_fd();
 	in.listeners[0] = any_fd();
 	in.listeners[1] = any_fd();
 	ck_assert_int_eq(birth_export(&in), 0);
 	ck_assert_int_eq(cloexec(in.channel), 0);
 	ck_assert_int_eq(cloexec(in.conf_fd), 0);
+	ck_assert_int_eq(cloexec(in.stats_fd), 0);
 	ck_assert_int_eq(cloexec(in.listeners[1]), 0);
 	ck_assert_int_eq(birth_import(&out, &conf), 0);
 	ck_assert_uint_eq(out.id, 7);
@@ -295,10 +297,13 @@ START_TEST(birth_round)
 	ck_assert_int_eq(out.channel, in.channel);
 	ck_assert_int_eq(out.error_fd, -1);
 	ck_assert_int_eq(out.access_fd, STDOUT_FILENO);
+	ck_assert_int_eq(out.stats_fd, in.stats_fd);
+	ck_assert_int_eq(out.slot, 9);
 	ck_assert_uint_eq(out.nlisteners, 2);
 	ck_assert_int_eq(out.listeners[0], in.listeners[0]);
 	ck_assert_int_eq(out.listeners[1], in.listeners[1]);
 	ck_assert_int_ne(cloexec(in.channel), 0);
+	ck_assert_int_ne(cloexec(in.stats_fd), 0);
 	ck_assert_int_ne(cloexec(in.listeners[0]), 0);
 	ck_assert_int_eq(cloexec(STDOUT_FILENO), 0);
 	ck_assert_int_eq(out.conf_fd, -1);
@@ -307,16 +312,19 @@ START_TEST(birth_round)
 	ck_assert_ptr_null(getenv("ASGID_BIRTH"));
 	conf_free(&conf);
 	close(in.channel);
+	close(in.stats_fd);
 	close(in.listeners[0]);
 	close(in.listeners[1]);
 }
 END_TEST
 
 static const char *const not_births[] = {
-	"", "hello", "2 1 1 0 0 -1 -1 0", "1 0 1 0 0 -1 -1 0",
-	"1 1 1 0 0 -1 -1 2 0", "1 1 1 0 0 -1 -1 0 4",
-	"1 1 1 0 0 -2 -1 0", "1 1 1 0 0 -1 -1 257",
-	"1 1 1 0 0 -1 -1 0 x", "1 1 1 99999999999999999999 0 -1 -1 0",
+	"", "hello", "1 1 1 0 0 -1 -1 -1 0 0", "2 0 1 0 0 -1 -1 -1 0 0",
+	"2 1 1 0 0 -1 -1 -1 0 2 0", "2 1 1 0 0 -1 -1 -1 0 0 4",
+	"2 1 1 0 0 -2 -1 -1 0 0", "2 1 1 0 0 -1 -1 -1 0 257",
+	"2 1 1 0 0 -1 -1 -2 0 0", "2 1 1 0 0 -1 -1 3 -1 0",
+	"2 1 1 0 0 -1 -1 -1 0 0 x",
+	"2 1 1 99999999999999999999 0 -1 -1 -1 0 0",
 };
 
 START_TEST(birth_of_something_else)
