@@ -4,10 +4,14 @@
 #include <sys/un.h>
 
 #include <arpa/inet.h>
+#include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+#include "base/defs.h"
 
 static void
 in6_host(const struct sockaddr_in6 *in6, char host[SOCK_HOST_MAX])
@@ -72,4 +76,58 @@ bool
 sock_is_unix(const struct sock_addr *a)
 {
 	return a->ss.ss_family == AF_UNIX;
+}
+
+static int
+filter(int fd, const struct sock_filter *code, unsigned short n)
+{
+	const struct sock_fprog prog = { n, (struct sock_filter *)
+	    (uintptr_t)code };
+
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
+	    sizeof(prog));
+}
+
+/* The mark is a filter, which lets everything pass. */
+int
+sock_set_last(int fd)
+{
+	static const struct sock_filter code[] = {
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+
+	return filter(fd, code, countof(code));
+}
+
+bool
+sock_is_last(int fd)
+{
+	socklen_t n = 0;	/* instructions of a filter */
+
+	return getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &n) == 0 &&
+	    n > 0;
+}
+
+/*
+ * For TCP shutdown() resets the queue as close() does.  Dropped is what begins
+ * a connection, SYN without ACK in the 13th octet of the TCP header; the rest
+ * of a handshake that has begun passes.
+ */
+int
+sock_refuse(int fd)
+{
+	static const struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 13),
+		BPF_STMT(BPF_ALU | BPF_AND | BPF_K, 0x12),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, 0x02, 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+	};
+	int domain = 0;
+	socklen_t len = sizeof(domain);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == -1)
+		return -1;
+	return domain == AF_UNIX ? shutdown(fd, SHUT_RD) :
+	    filter(fd, code, countof(code));
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Socket addresses: making, telling apart, printing.
+ * Socket addresses: telling apart, printing; and how a listening socket ends.
  */
 #ifndef BASE_SOCK_H
 #define BASE_SOCK_H
@@ -23,5 +23,18 @@ int	 sock_host(const struct sock_addr *, char host[SOCK_HOST_MAX]);
 #define SOCK_TEXT_MAX	160
 void	 sock_text(const struct sock_addr *, char text[SOCK_TEXT_MAX]);
 bool	 sock_is_unix(const struct sock_addr *);
+
+/*
+ * The end of a listening socket that is open in several processes: the last
+ * close() resets what is queued.  So whoever knows that it goes for good says
+ * so on the socket itself, and each process that accepts there takes what is
+ * queued, refuses what would come then, takes the rest, and closes.
+ */
+int	 sock_set_last(int fd);
+bool	 sock_is_last(int fd);
+/* No further connection, in whatever process. A TCP client that comes now is
+ * not answered; it is refused, or let in by another listener, when it asks
+ * again. These two: 0, or -1 with errno. */
+int	 sock_refuse(int fd);
 
 #endif

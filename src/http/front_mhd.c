@@ -216,10 +216,18 @@ on_retry(struct loop *loop UNUSED, struct loop_timer *t)
 }
 
 static void
-accept_failed(struct front *f)
+accept_failed(struct listener *l)
 {
-	if (errno == EAGAIN || errno == ECONNABORTED || errno == EINTR)
+	struct front *f = l->front;
+
+	if (errno == EAGAIN)
 		return;
+	if (errno == EINVAL && sock_is_last(l->io.fd)) {
+		/* another worker has shut it: the word to drain is on its
+		 * way to us too */
+		loop_io_set(f->loop, &l->io, 0);
+		return;
+	}
 	log_warn("accept: %s", strerror(errno));
 	/* no descriptors or memory: what is queued would wake us for ever */
 	set_paused(f, true);
@@ -286,29 +294,40 @@ take(struct front *f, const struct listener *l, int fd,
 	f->adding = NULL;
 }
 
+/* At most so many. What it returns is less when there are no more. */
+static int
+accept_some(struct listener *l, int max)
+{
+	struct front *f = l->front;
+	struct sock_addr peer;
+	int fd, i;
+
+	for (i = 0; i < max && !is_full(f); i++) {
+		peer.len = sizeof(peer.ss);
+		fd = accept4(l->io.fd, (struct sockaddr *)&peer.ss, &peer.len,
+		    SOCK_NONBLOCK | SOCK_CLOEXEC);
+		if (fd == -1 && (errno == ECONNABORTED || errno == EINTR))
+			continue;
+		if (fd == -1) {
+			accept_failed(l);
+			break;
+		}
+		take(f, l, fd, &peer);
+	}
+	return i;
+}
+
 static void
 on_listener(struct loop *loop UNUSED, struct loop_io *io,
     unsigned revents UNUSED)
 {
 	struct listener *l = container_of(io, struct listener, io);
-	struct front *f = l->front;
-	struct sock_addr peer;
-	int fd, i;
+	int n = accept_some(l, ACCEPT_BATCH);
 
-	for (i = 0; i < ACCEPT_BATCH && !is_full(f); i++) {
-		peer.len = sizeof(peer.ss);
-		fd = accept4(io->fd, (struct sockaddr *)&peer.ss, &peer.len,
-		    SOCK_NONBLOCK | SOCK_CLOEXEC);
-		if (fd == -1) {
-			accept_failed(f);
-			break;
-		}
-		take(f, l, fd, &peer);
-	}
-	if (is_full(f))
-		set_paused(f, true);
-	if (i > 0)
-		front_need_run(f);
+	if (is_full(l->front))
+		set_paused(l->front, true);
+	if (n > 0)
+		front_need_run(l->front);
 }
 
 static bool
@@ -375,13 +394,27 @@ front_conn_gone(struct front *f)
 }
 
 static void
+take_all(struct listener *l)
+{
+	while (accept_some(l, ACCEPT_BATCH) == ACCEPT_BATCH)
+		;
+}
+
+static void
 close_listeners(struct front *f)
 {
+	struct listener *l;
 	size_t i;
 
 	for (i = 0; i < f->nlisteners; i++) {
-		loop_io_del(f->loop, &f->listeners[i].io);
-		close(f->listeners[i].io.fd);
+		l = &f->listeners[i];
+		if (f->draining && f->accepting && sock_is_last(l->io.fd)) {
+			take_all(l);
+			(void)sock_refuse(l->io.fd);
+			take_all(l);
+		}
+		loop_io_del(f->loop, &l->io);
+		close(l->io.fd);
 	}
 	f->nlisteners = 0;
 }

@@ -261,8 +261,9 @@ take_over(struct fleet *f)
 		f->next.nseats--;
 		child_go(s->child);
 	}
-	drain_until(f, former);
+	/* in this order: what goes with the old ones is marked by then */
 	f->ops->on_renewed(f, NULL);
+	drain_until(f, former);
 	count_serving(f);
 }
 

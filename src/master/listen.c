@@ -498,6 +498,33 @@ fail:
 
 /* ---- one set after another ---------------------------------------------- */
 
+/* Is it one of the sockets that were copied from the former set? */
+static bool
+is_kept(const struct listeners *ls, const struct listener *o)
+{
+	size_t i;
+
+	for (i = 0; ls != NULL && i < ls->len; i++)
+		if (ls->at[i].kept && same_addr(&ls->at[i].addr, &o->addr))
+			return true;
+	return false;
+}
+
+void
+listeners_set_last(const struct listeners *ls, const struct listeners *next)
+{
+	const struct listener *l;
+	size_t i;
+
+	for (i = 0; i < ls->len; i++) {
+		l = &ls->at[i];
+		if (l->inherited == -1 && !is_kept(next, l) &&
+		    sock_set_last(l->fd) == -1)
+			log_warn("%s: connections may be lost: %s", l->asked,
+			    strerror(errno));
+	}
+}
+
 /* The new one's settings for a socket that stays. */
 static void
 adjust(struct listener *l, const struct conf *conf)

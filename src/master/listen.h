@@ -51,6 +51,11 @@ int	 listeners_open(struct listeners *, const struct conf *,
  * logged, `former` is closed. */
 void	 listeners_replace(struct listeners *, struct listeners *former,
 	    const struct conf *);
+/* These are about to close for good: all but what `next` (NULL: nobody) has
+ * too and what came from outside. To be called before workers drain, so that
+ * they take what is queued. */
+void	 listeners_set_last(const struct listeners *,
+	    const struct listeners *next);
 /* Close them and remove the files that were made. */
 void	 listeners_close(struct listeners *);
 /* "http://127.0.0.1:8000" or "unix socket /run/asgid/app.sock" */

@@ -41,8 +41,8 @@ struct master {
 
 /* ---- stopping ----------------------------------------------------------- */
 
-/* The master's copies go first: with the workers' they are what keeps the
- * port open, and new connections shall be refused at once. */
+/* The workers take what is queued and close their copies; ours go at once, so
+ * that the last of theirs closes the port. */
 static void
 stop(struct master *m, bool now)
 {
@@ -50,6 +50,7 @@ stop(struct master *m, bool now)
 		m->stopping = true;
 		notify_send(&m->notify, "STOPPING=1\nSTATUS=Shutting down");
 	}
+	listeners_set_last(&m->setup->listeners, NULL);
 	fleet_stop(&m->fleet, now);
 	reload_abort(&m->reload, m->setup);
 	listeners_close(&m->setup->listeners);

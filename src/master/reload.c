@@ -125,6 +125,7 @@ reload_commit(struct reload *r, struct setup **now)
 
 	*now = r->next;
 	r->next = NULL;
+	listeners_set_last(&former->listeners, &(*now)->listeners);
 	listeners_replace(&(*now)->listeners, &former->listeners,
 	    (*now)->conf);
 	setup_free(&former);

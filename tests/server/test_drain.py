@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What a drain owes its clients: nothing that had begun is lost, and what is
+idle holds nobody up."""
+import contextlib
+import os
+import re
+import signal
+import socket
+
+import pytest
+
+from harness import (APPS, SCALE, Connection, descriptors, get,
+                     listening_inodes, poll)
+
+LIMIT = 20 * SCALE
+MANY = 40
+
+
+def conf(listen, workers=2, more=""):
+    return ('app = "processes:app"; app_dir = "%s"; listen = (%s);\n'
+            'workers = { count = %d; }; %s\n' %
+            (APPS, ", ".join(listen), workers, more))
+
+
+def tcp(port=0, host="127.0.0.1"):
+    return '{ address = "%s:%d"; }' % (host, port)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def is_stopped(pid):
+    with open("/proc/%d/stat" % pid) as f:
+        return f.read().rpartition(")")[2].split()[0] == "T"
+
+
+@contextlib.contextmanager
+def frozen(pids):
+    """They accept nothing; the kernel queues."""
+    for pid in pids:
+        os.kill(pid, signal.SIGSTOP)
+    poll(lambda: all(is_stopped(p) for p in pids), "stopped")
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signal.SIGCONT)
+
+
+def crowd(d, where):
+    cs = [d.connect(address=where, deadline=LIMIT) for _ in range(MANY)]
+    for c in cs:
+        c.send(get("/pid"))
+    return cs
+
+
+def all_answered(cs, pids):
+    for c in cs:
+        r = c.response()
+        assert r.status == 200 and int(r.text) in pids
+        assert r.tokens("connection") == ["close"]
+        assert c.closed()
+
+
+def listeners(pid):
+    """Its descriptors that are listening sockets."""
+    ours = {"socket:[%s]" % i for i in listening_inodes()}
+    with open("/proc/net/unix") as f:
+        for line in f.readlines()[1:]:
+            w = line.split()
+            if w[3] == "00010000":
+                ours.add("socket:[%s]" % w[6])
+    return [fd for fd, v in descriptors(pid).items() if v in ours]
+
+
+def accepts(pid):
+    """Does it wait for connections?"""
+    watched = set()
+    for fd, what in descriptors(pid).items():
+        if what == "anon_inode:[eventpoll]":
+            with open("/proc/%d/fdinfo/%d" % (pid, fd)) as f:
+                watched |= {int(n) for n in re.findall(r"tfd: +(\d+)",
+                                                       f.read())}
+    return set(listeners(pid)) & watched
+
+
+def start(asgid, *listen, workers=2, **kw):
+    d = asgid(conf=conf(listen, workers=workers, **kw))
+    poll(lambda: len(d.workers()) == workers and
+         all(accepts(p) for p in d.workers()), "workers", LIMIT)
+    return d
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stop_serves_what_is_queued(asgid, tmp_path, kind, workers):
+    path = str(tmp_path / "s")
+    d = start(asgid, tcp() if kind == "tcp" else '{ unix = "%s"; }' % path,
+              workers=workers)
+    pids = d.workers()
+    with frozen(pids):
+        cs = crowd(d, (d.host, d.port) if kind == "tcp" else path)
+        d.signal(signal.SIGTERM)
+        poll(lambda: not listeners(d.pid), "the master has closed")
+    all_answered(cs, pids)
+    assert d.wait() == 0
+
+
+@pytest.mark.parametrize("kind", ["tcp", "unix"])
+def test_reload_serves_the_queue_of_what_it_removes(asgid, tmp_path, kind):
+    path = str(tmp_path / "s")
+    port = free_port()
+    d = start(asgid, tcp(),
+              tcp(port) if kind == "tcp" else '{ unix = "%s"; }' % path)
+    where = ("127.0.0.1", port) if kind == "tcp" else path
+    pids = d.workers()
+    (tmp_path / "asgid0.conf").write_text(conf([tcp()]))
+    with frozen(pids):
+        cs = crowd(d, where)
+        kept = crowd(d, (d.host, d.port))
+        d.signal(signal.SIGHUP)
+        d.wait_log("Reloaded: 2 worker", LIMIT)
+        # the new ones take what is queued at a listener that stays
+        for c in kept:
+            r = c.response()
+            assert int(r.text) not in pids and not r.tokens("connection")
+    all_answered(cs, pids)
+    poll(lambda: not set(pids) & set(d.workers()), "old workers gone", LIMIT)
+    with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
+        Connection(where)
+    d.baseline = {}
+
+
+def test_stop_during_which_everybody_connects(asgid):
+    """Each is either served or refused: nobody is reset."""
+    for _ in range(3):
+        d = start(asgid, tcp())
+        served, stop = 0, False
+        while True:
+            try:
+                c = d.connect(deadline=LIMIT)
+            except (ConnectionRefusedError, TimeoutError):
+                break
+            c.send(get("/pid"))
+            assert c.response().status == 200
+            c.close()
+            served += 1
+            if served > 20 and not stop:
+                stop = True
+                d.signal(signal.SIGTERM)
+        assert d.wait() == 0
