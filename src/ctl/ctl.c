@@ -68,9 +68,8 @@ nearest(const char *word, struct buf *why)
 		buf_puts(why, ", try help");
 }
 
-/* By its name or the clear beginning of it. */
-static const struct ctl_command *
-find(const char *word, struct buf *why)
+const struct ctl_command *
+ctl_find(const char *word, struct buf *why)
 {
 	const struct ctl_command *found = NULL;
 	size_t i, n = strlen(word), matches = 0;
@@ -230,7 +229,7 @@ ctl_parse_words(struct ctl_request *r, const char *const *words, size_t n,
 			    "character", i + 1);
 			return -1;
 		}
-	if ((r->command = find(words[0], why)) == NULL)
+	if ((r->command = ctl_find(words[0], why)) == NULL)
 		return -1;
 	for (i = 1; i < n; i++) {
 		if (strncmp(words[i], "--", 2) != 0)

@@ -60,6 +60,8 @@ extern const struct ctl_command	 ctl_commands[CTL_NCOMMANDS];
 
 /* A whole name. */
 bool	 ctl_is_command(const char *name);
+/* By its name or the clear beginning of it; NULL with one line in `why`. */
+const struct ctl_command *ctl_find(const char *word, struct buf *why);
 /* "stop [--now]": name, flags and arguments. */
 void	 ctl_synopsis(const struct ctl_command *, struct buf *);
 /* One line a command; of one command (not NULL) its synopsis, text and
