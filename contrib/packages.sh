@@ -36,6 +36,8 @@ haproxy			haproxy
 openssl			openssl
 binutils		binutils
 xz-utils		xz
+zsh			zsh
+fish			fish
 '
 
 as_root()

@@ -203,7 +203,8 @@ set_deadlines(struct session *s)
 	    s->connect_by;
 	if (r->command != &ctl_commands[CTL_wait])
 		return STATUS_OK;
-	if (r->nargs > 1 && str_to_duration(r->args[1], &timeout) == -1) {
+	if (r->nargs > 1 && (str_to_duration(r->args[1], &timeout) == -1 ||
+	    timeout == 0)) {
 		complain("wait: %s: expected a time such as 500ms, 10s or 5m",
 		    r->args[1]);
 		return STATUS_USAGE;
@@ -251,7 +252,7 @@ no_daemon(const struct session *s)
 	return explain(s->path);
 }
 
-/* The line to send; of a timeout what is left of it, in whole milliseconds. */
+/* Of a timeout what is left, in whole milliseconds; 0 would not be one. */
 static int
 send_request(struct session *s)
 {
@@ -262,7 +263,7 @@ send_request(struct session *s)
 	int n;
 
 	if (r.command == &ctl_commands[CTL_wait] && r.nargs > 1) {
-		left = left < 0 ? 0 : (left + NSEC_PER_MSEC - 1) /
+		left = left <= 0 ? NSEC_PER_MSEC : (left + NSEC_PER_MSEC - 1) /
 		    NSEC_PER_MSEC * NSEC_PER_MSEC;
 		str_from_duration(left, text);
 		r.args[1] = text;

@@ -217,6 +217,17 @@ static const char fish_head[] =
     "    return 1\n"
     "end\n"
     "\n"
+    "# The words that say which asgid is meant.\n"
+    "function __asgictl_where\n"
+    "    set -l words (commandline -opc)\n"
+    "    while set -q words[2]\n"
+    "        if contains -- $words[1] -s -c\n"
+    "            printf '%s\\n' $words[1..2]\n"
+    "        end\n"
+    "        set -e words[1]\n"
+    "    end\n"
+    "end\n"
+    "\n"
     "complete -c asgictl -f\n";
 
 static void
@@ -236,8 +247,8 @@ fish_command(const struct ctl_command *c, struct buf *to)
 	if (c == &ctl_commands[CTL_help])
 		print_names(to);
 	else if (c == &ctl_commands[CTL_restart_worker])
-		buf_puts(to, "(asgictl workers 2>/dev/null | "
-		    "string match -rg \"^ *([0-9]+) \")");
+		buf_puts(to, "(asgictl (__asgictl_where) workers "
+		    "2>/dev/null | string match -rg \"^ *([0-9]+) \")");
 	else
 		print_choices(c, to);
 	buf_puts(to, "'\n");

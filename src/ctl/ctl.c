@@ -97,6 +97,9 @@ ctl_find(const char *word, struct buf *why)
 
 /* ---- help --------------------------------------------------------------- */
 
+#define HELP_INDENT	34
+#define HELP_ROOM	(79 - HELP_INDENT)
+
 void
 ctl_synopsis(const struct ctl_command *c, struct buf *to)
 {
@@ -117,16 +120,30 @@ ctl_synopsis(const struct ctl_command *c, struct buf *to)
 }
 
 static void
+indent(struct buf *to, size_t start)
+{
+	do
+		buf_putc(to, ' ');
+	while (to->len < start + HELP_INDENT && !to->failed);
+}
+
+static void
 help_line(const struct ctl_command *c, struct buf *to)
 {
+	const char *text = c->text, *space;
 	size_t start = to->len;
 
 	buf_puts(to, "  ");
 	ctl_synopsis(c, to);
-	do
-		buf_putc(to, ' ');
-	while (to->len < start + 34 && !to->failed);
-	buf_printf(to, "%s\n", c->text);
+	indent(to, start);
+	while (strlen(text) > HELP_ROOM &&
+	    (space = memrchr(text, ' ', HELP_ROOM + 1)) != NULL) {
+		buf_put(to, text, (size_t)(space - text));
+		buf_putc(to, '\n');
+		indent(to, to->len);
+		text = space + 1;
+	}
+	buf_printf(to, "%s\n", text);
 }
 
 void

@@ -20,6 +20,8 @@ from tool import (CONFIG, DONE, NOT_RUNNING, Peer, USAGE, answer, asgictl,
     (["wait", "idle"], "idle: expected: wait ready|drained [TIMEOUT]"),
     (["wait", "ready", "soon"],
      "wait: soon: expected a time such as 500ms, 10s or 5m"),
+    (["wait", "ready", "0"],
+     "wait: 0: expected a time such as 500ms, 10s or 5m"),
     (["scale", "1\nstop"], "word 2 has a blank or a control character"),
     ([""], ": no such command, try help"),
     (["-x", "ping"], "-x: unknown option"),
@@ -55,6 +57,7 @@ def test_help(words):
     assert r.status == DONE and r.err == ""
     assert r.out.startswith("usage: asgictl [-s SOCKET | -c FILE] [-q] "
                             "COMMAND")
+    assert max(map(len, r.out.split("\n"))) < 80
     for name in ("ping", "stop [--now]", "wait ready|drained [TIMEOUT]"):
         assert re.search("^  %s  " % re.escape(name), r.out, re.M), r
 
