@@ -27,7 +27,7 @@ static struct {
 	unsigned	 nrunning;
 	void		(*on_idle)(void *);
 	void		*on_idle_arg;
-} self = { .pool = { .name = "cycles" },
+} self = { .pool = POOL_INIT(cycles),
     .running = LIST_INIT(self.running) };
 
 /* ---- making and dropping ------------------------------------------------ */
@@ -43,6 +43,7 @@ cycle_new(struct http_req *req)
 	text = c->head.text;
 	c->req = req;
 	c->coro = c->task = NULL;
+	c->began = req->began;
 	list_init(&c->node);
 	list_init(&c->waiters);
 	c->state = CYCLE_EMPTY;
@@ -83,6 +84,7 @@ set_remove(struct cycle *c)
 		return;
 	list_remove(&c->node);
 	self.nrunning--;
+	STAT_OBSERVE(application, mono_now() - c->began);
 	Py_CLEAR(c->coro);
 	Py_CLEAR(c->task);
 	Py_DECREF(c);
@@ -161,9 +163,11 @@ failed(struct cycle *c)
 	else if ((c->gone || c->told_gone) &&
 	    holds_disconnect(exc, CHAIN_MAX))
 		log_debug("application ended by a lost client: %s", who);
-	else
+	else {
+		STAT_ADD(errors_application, 1);
 		error_log_exc(LOG_L_ERROR, exc,
 		    "Exception in ASGI application: %s", who);
+	}
 	if (c->cancelled)
 		settle(c, 503, "Service Unavailable");
 	else
@@ -201,6 +205,7 @@ returned(struct cycle *c, PyObject *value)
 	}
 	Py_DECREF(value);
 	if (UNLIKELY(c->state != CYCLE_COMPLETE && c->req != NULL)) {
+		STAT_ADD(errors_application, c->req->gone ? 0 : 1);
 		describe(c, who);
 		log_write(c->req->gone ? LOG_L_DEBUG : LOG_L_ERROR,
 		    "ASGI callable returned without %s response: %s",
@@ -515,17 +520,4 @@ cycle_fini(void)
 	Py_CLEAR(self.cancelled);
 	Py_CLEAR(self.throw);
 	Py_CLEAR(self.close);
-}
-
-void
-cycle_stats(struct cycle_stats stats[CYCLE_NPOOLS])
-{
-	struct aloop_pool handles;
-
-	stats[0] = (struct cycle_stats){ self.pool.name, self.pool.hits,
-	    self.pool.misses, self.pool.in_use, self.pool.peak };
-	port_stats(stats + 1);
-	aloop_pool_stats(&handles);
-	stats[3] = (struct cycle_stats){ "handles", handles.hits,
-	    handles.misses, handles.in_use, handles.peak };
 }

@@ -38,6 +38,7 @@ struct cycle {
 	struct http_req	*req;		/* NULL: done() was called */
 	PyObject	*coro;		/* application's; NULL: it has ended */
 	PyObject	*task;
+	nsec_t		 began;		/* when it was called */
 	struct list	 node;		/* running cycles */
 	struct list	 waiters;	/* struct wait */
 	enum cycle_state state;
@@ -62,17 +63,9 @@ struct wait {
 	PyObject	*steps;		/* the future's iterator */
 };
 
-struct cycle_stats {
-	const char	*name;
-	uint64_t	 hits, misses, in_use, peak;
-};
-#define CYCLE_NPOOLS	4
-
 /* Types and free lists. `aloop` is borrowed. 0, or -1 with an exception. */
 int	 cycle_init(PyObject *aloop);
 void	 cycle_fini(void);
-/* The free lists' counters. */
-void	 cycle_stats(struct cycle_stats[CYCLE_NPOOLS]);
 
 /*
  * The up-calls of the HTTP front; its argument is the application's callable.
@@ -93,7 +86,6 @@ void	 cycle_cancel_all(void);
 /* port.c */
 int	 port_init(PyObject *aloop);
 void	 port_fini(void);
-void	 port_stats(struct cycle_stats[2]);
 /* New reference to the receive or send callable. */
 PyObject *port_new(struct cycle *, bool receives);
 /* Let receive() (or those who wait for the writer) look again. */

@@ -30,7 +30,7 @@ static struct {
 	PyObject	*future;	/* asyncio.Future */
 	PyObject	*loop_kw;	/* ("loop",) */
 	struct pool	 ports, waits;
-} self = { .ports = { .name = "ports" }, .waits = { .name = "waits" } };
+} self = { .ports = POOL_INIT(ports), .waits = POOL_INIT(waits) };
 
 /* ---- a future to wait for ----------------------------------------------- */
 
@@ -412,16 +412,4 @@ port_fini(void)
 	Py_CLEAR(self.done);
 	Py_CLEAR(self.loop_kw);
 	Py_CLEAR(self.future);
-}
-
-void
-port_stats(struct cycle_stats stats[2])
-{
-	const struct pool *const pools[] = { &self.ports, &self.waits };
-	size_t i;
-
-	for (i = 0; i < countof(pools); i++)
-		stats[i] = (struct cycle_stats){ pools[i]->name,
-		    pools[i]->hits, pools[i]->misses, pools[i]->in_use,
-		    pools[i]->peak };
 }

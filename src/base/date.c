@@ -8,7 +8,7 @@ static struct {
 	time_t		  second;	/* of the texts; 0: none yet */
 	char		  http[DATE_HTTP_LEN + 1];
 	char		  clf[DATE_CLF_LEN + 1];
-	struct date_stats stats;
+	uint64_t	 *hits, *misses;
 } date;
 
 /* no strftime: its names follow the locale, these must not */
@@ -39,6 +39,13 @@ rebuild(time_t now)
 	date.second = now;
 }
 
+static void
+count(uint64_t *n)
+{
+	if (n != NULL)
+		__atomic_store_n(n, *n + 1, __ATOMIC_RELAXED);
+}
+
 /* The coarse clock is read from the vDSO without a system call. */
 static void
 refresh(void)
@@ -47,10 +54,10 @@ refresh(void)
 
 	clock_gettime(CLOCK_REALTIME_COARSE, &ts);
 	if (ts.tv_sec == date.second) {
-		date.stats.hits++;
+		count(date.hits);
 		return;
 	}
-	date.stats.misses++;
+	count(date.misses);
 	rebuild(ts.tv_sec);
 }
 
@@ -68,8 +75,9 @@ date_clf(void)
 	return date.clf;
 }
 
-const struct date_stats *
-date_stats(void)
+void
+date_count(uint64_t *hits, uint64_t *misses)
 {
-	return &date.stats;
+	date.hits = hits;
+	date.misses = misses;
 }

@@ -11,14 +11,11 @@
 #define DATE_HTTP_LEN	29	/* "Sun, 06 Nov 1994 08:49:37 GMT" */
 #define DATE_CLF_LEN	26	/* "06/Nov/1994:08:49:37 +0000" */
 
-struct date_stats {
-	uint64_t hits, misses;
-};
-
 /* NUL-terminated, valid until the next call. */
 const char *date_http(void);
 /* Common log format, local time zone. */
 const char *date_clf(void);
-const struct date_stats *date_stats(void);
+/* Count here from now on how often a date was at hand or not. */
+void	 date_count(uint64_t *hits, uint64_t *misses);
 
 #endif

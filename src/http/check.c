@@ -7,7 +7,8 @@
 #include "http/head.h"
 
 const struct refusal_info refusals[REFUSAL_COUNT] = {
-#define REFUSAL(id, status, text)	[REFUSAL_##id] = { status, text },
+#define REFUSAL(id, status, kind, text)	\
+	[REFUSAL_##id] = { status, STAT_errors_##kind, text },
 #include "http/refusals.def"
 #undef REFUSAL
 };

@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "http/http.h"
+#include "stats/stats.h"
 
 /* What is to be looked at. */
 struct check_head {
@@ -39,7 +40,7 @@ struct check_limits {
 /* Why a request is refused: a row of refusals.def. */
 enum refusal {
 	REFUSAL_NONE,
-#define REFUSAL(id, status, text)	REFUSAL_##id,
+#define REFUSAL(id, ...)		REFUSAL_##id,
 #include "http/refusals.def"
 #undef REFUSAL
 	REFUSAL_COUNT
@@ -47,6 +48,7 @@ enum refusal {
 
 struct refusal_info {
 	unsigned	 status;
+	enum stat_id	 counter;
 	const char	*text;
 };
 

@@ -105,14 +105,13 @@ tcp_info(const struct conn *c, struct tcp_info *info)
 static void
 expire(struct conn *c)
 {
-	c->front->stats.timeouts++;
+	STAT_ADD(errors_timeout, 1);
 	conn_shut(c);
 }
 
 static void
 expire_head(struct conn *c)
 {
-	c->front->stats.timeouts++;
 	direct_refuse(c, REFUSAL_TIMEOUT);
 	conn_shut(c);
 }
@@ -124,9 +123,11 @@ expire_body(struct conn *c)
 		conn_deadline(c, DEADLINE_BODY, c->front->conf->timeouts_body);
 		return;
 	}
-	c->front->stats.timeouts++;
-	if (c->answer == ANSWER_NONE)
-		direct_refuse(c, REFUSAL_TIMEOUT);
+	if (c->answer != ANSWER_NONE) {
+		expire(c);
+		return;
+	}
+	direct_refuse(c, REFUSAL_TIMEOUT);
 	conn_shut(c);
 }
 
@@ -225,14 +226,15 @@ conn_new(struct front *f, struct MHD_Connection *mhd, void **ctx)
 	c->req.ends = &c->ends;
 	list_append(&f->conns, &c->node);
 	f->by_fd[c->fd] = c;
-	f->stats.connections++;
+	f->nconns++;
+	STAT_ADD(conns_idle, 1);
 	loop_io_set(f->loop, &c->io, LOOP_RDHUP | LOOP_EDGE);
 	conn_deadline(c, DEADLINE_FIRST, f->conf->timeouts_header);
 	*ctx = c;
 }
 
 static void
-log_access(struct conn *c)
+log_access(struct conn *c, nsec_t now)
 {
 	struct accesslog_entry e = { .ends = &c->ends,
 	    .root_path = c->front->conf->root_path,
@@ -245,7 +247,7 @@ log_access(struct conn *c)
 	if (c->front->log.fd == -1)
 		return;
 	if (c->started != 0)
-		e.duration = mono_now() - c->started;
+		e.duration = now - c->started;
 	if (c->mhd != NULL) {
 		v = MHD_lookup_connection_value(c->mhd, MHD_HEADER_KIND,
 		    "Referer");
@@ -257,19 +259,56 @@ log_access(struct conn *c)
 	accesslog_add(&c->front->log, &e);
 }
 
+/* Was it the client who kept the answer from being complete? */
+static bool
+was_left(const struct conn *c)
+{
+	return c->half_closed || c->dead ||
+	    !(c->closing || c->aborted || c->out_cut);
+}
+
+static void
+count(struct conn *c, bool ok, nsec_t now)
+{
+	unsigned class = c->status / 100;
+
+	if (class >= 1 && class <= 5)
+		stats_add(STAT_responses_1xx + class - 1, 1);
+	if (!c->dispatched)
+		return;
+	STAT_OBSERVE(total, now - c->started);
+	if (!ok && was_left(c))
+		STAT_ADD(errors_aborted, 1);
+}
+
+void
+conn_set_active(struct conn *c, bool active)
+{
+	if (c->active == active)
+		return;
+	c->active = active;
+	STAT_ADD(conns_active, active ? 1 : -1);
+	STAT_ADD(conns_idle, active ? -1 : 1);
+}
+
 /* The exchange is over: back to between two requests. */
 static void
 rest(struct conn *c, bool ok)
 {
 	struct front *f = c->front;
+	nsec_t now;
 
 	loop_work_del(f->loop, &c->dispatch);
-	if (c->dispatched || c->status != 0)
-		log_access(c);
+	if (c->dispatched || c->status != 0) {
+		now = mono_now();
+		log_access(c, now);
+		count(c, ok, now);
+	}
 	if (c->dispatched)
 		f->ops->done(&c->req, ok);
 	if (c->counted)
-		f->stats.in_flight--;
+		STAT_SUB(in_flight, 1);
+	conn_set_active(c, false);
 	if (c->resp != NULL)
 		MHD_destroy_response(c->resp);
 	answer_forget_held(c);
@@ -312,6 +351,7 @@ conn_free(struct conn *c)
 		c->req.method = c->req.path = c->req.query = STR("");
 		rest(c, false);
 	}
+	STAT_SUB(conns_idle, 1);
 	f->ops->closed(&c->ends);
 	if (c->lingers)
 		linger_add(&f->lingerers, c->fd);

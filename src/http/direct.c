@@ -128,9 +128,12 @@ direct_flush(struct conn *c)
 
 	if (c->out_flushed || c->dead)
 		return;
-	while (c->out.bytes > 0 && (n = outq_send(&c->out, c->fd)) > 0)
+	while (c->out.bytes > 0 && (n = outq_send(&c->out, c->fd)) > 0) {
+		if (!c->front->running)		/* the tap has seen it */
+			STAT_ADD(sent, (size_t)n);
 		conn_deadline(c, DEADLINE_WRITE,
 		    c->front->conf->timeouts_write);
+	}
 	if (n == -1 && errno != EAGAIN && errno != EINTR)
 		c->aborted = true;
 	if (c->aborted) {
@@ -150,6 +153,7 @@ direct_refuse(struct conn *c, enum refusal why)
 	struct http_data body = refusal_body(why);
 	struct http_head head;
 
+	stats_add(refusals[why].counter, 1);
 	refusal_head(&head, why);
 	c->status = head.status;
 	direct_start(c, &head, (int64_t)body.n);

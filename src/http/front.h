@@ -11,11 +11,6 @@
 
 struct front;
 
-struct front_stats {
-	uint64_t accepted, requests, refused, timeouts;
-	unsigned connections, in_flight;
-};
-
 struct front_events {
 	void	(*drained)(void *arg);		/* no connection is left */
 	void	(*served_out)(void *arg);	/* max_requests reached */
@@ -37,12 +32,9 @@ void	 front_drain(struct front *);
 /* Close every connection now. drained() follows. */
 void	 front_abort(struct front *);
 /* Ends all connections, requests in flight get done(); while the loop is. */
-void	 front_close(struct front *);
-/* Only its statistics were left. */
 void	 front_free(struct front **);
 
 void	 front_set_access_fd(struct front *, int fd);
-const struct front_stats *front_stats(const struct front *);
 
 /* The library's name and version, for --version. */
 const char *front_library(void);

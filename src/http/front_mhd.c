@@ -56,7 +56,10 @@ on_received(void *arg, int fd, const char *buf, ssize_t n)
 {
 	struct conn *c = conn_by_fd(arg, fd);
 
-	return c == NULL || request_on_recv(c, buf, n);
+	if (c == NULL)
+		return true;
+	STAT_ADD(received, n > 0 ? (size_t)n : 0);
+	return request_on_recv(c, buf, n);
 }
 
 static bool
@@ -68,6 +71,13 @@ on_sending(void *arg, int fd, const char *buf, size_t n)
 }
 
 static void
+on_sent(void *arg, int fd, size_t n)
+{
+	if (conn_by_fd(arg, fd) != NULL)
+		STAT_ADD(sent, n);
+}
+
+static void
 on_shutting(void *arg, int fd)
 {
 	struct conn *c = conn_by_fd(arg, fd);
@@ -76,7 +86,7 @@ on_shutting(void *arg, int fd)
 		request_on_shutdown(c);
 }
 
-static const struct tap front_tap = { on_received, on_sending,
+static const struct tap front_tap = { on_received, on_sending, on_sent,
 	on_shutting };
 
 static void
@@ -204,7 +214,7 @@ set_paused(struct front *f, bool paused)
 static bool
 is_full(const struct front *f)
 {
-	return f->stats.connections >= (unsigned)f->conf->limits_connections;
+	return f->nconns >= (unsigned)f->conf->limits_connections;
 }
 
 static void
@@ -286,7 +296,7 @@ take(struct front *f, const struct listener *l, int fd,
 	c->ends.local = local_of(c, l);
 	c->rested = loop_now(f->loop);
 	f->adding = c;
-	f->stats.accepted++;
+	STAT_ADD(accepted, 1);
 	/* consumes fd in any case; conn_new() has c from here on */
 	if (MHD_add_connection(f->mhd, fd, (const struct sockaddr *)&peer->ss,
 	    peer->len) != MHD_YES && f->adding != NULL)
@@ -378,7 +388,7 @@ front_go(struct front *f)
 static void
 check_drained(struct front *f)
 {
-	if (!f->draining || f->told_drained || f->stats.connections > 0)
+	if (!f->draining || f->told_drained || f->nconns > 0)
 		return;
 	f->told_drained = true;
 	f->events->drained(f->events_arg);
@@ -387,7 +397,7 @@ check_drained(struct front *f)
 void
 front_conn_gone(struct front *f)
 {
-	f->stats.connections--;
+	f->nconns--;
 	if (f->paused && !is_full(f) && !loop_timer_armed(&f->retry))
 		set_paused(f, false);
 	check_drained(f);
@@ -518,11 +528,12 @@ front_new(struct loop *loop, const struct conf *conf,
 }
 
 void
-front_close(struct front *f)
+front_free(struct front **fp)
 {
+	struct front *f = *fp;
 	struct list *pos, *tmp;
 
-	if (f == NULL || f->mhd == NULL)
+	if (f == NULL)
 		return;
 	close_listeners(f);
 	/* stopping with a suspended connection aborts the process */
@@ -530,20 +541,10 @@ front_close(struct front *f)
 		conn_resume(list_entry(pos, struct conn, node));
 	loop_io_del(f->loop, &f->mhd_io);
 	MHD_stop_daemon(f->mhd);
-	f->mhd = NULL;
 	loop_work_del(f->loop, &f->run);
 	loop_timer_del(f->loop, &f->retry);
 	linger_fini(&f->lingerers);
 	accesslog_fini(&f->log);
-}
-
-void
-front_free(struct front **fp)
-{
-	struct front *f = *fp;
-
-	if (f == NULL)
-		return;
 	free(f->by_fd);
 	free(f->listeners);
 	free(f->fields);
@@ -555,12 +556,6 @@ void
 front_set_access_fd(struct front *f, int fd)
 {
 	accesslog_set_fd(&f->log, fd);
-}
-
-const struct front_stats *
-front_stats(const struct front *f)
-{
-	return &f->stats;
 }
 
 const char *

@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/mono.h"
 #include "base/sock.h"
 #include "base/str.h"
 #include "http/head.h"
@@ -36,6 +37,7 @@ struct http_req {
 	struct str	 path;		/* undecoded, without authority */
 	struct str	 query;		/* without '?' */
 	int		 minor;		/* HTTP/1.minor */
+	nsec_t		 began;		/* when it was handed over */
 
 	/* Only while ops->request() runs. */
 	const struct http_field *fields;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/defs.h"
+#include "stats/stats.h"
 
 #define LINGER_TIME	(2 * NSEC_PER_SEC)
 #define LINGER_MAX	256
@@ -51,6 +52,7 @@ on_io(struct loop *loop UNUSED, struct loop_io *io, unsigned revents UNUSED)
 		if (n == -1 && (errno == EAGAIN || errno == EINTR))
 			return;
 		l->bytes += n > 0 ? (size_t)n : 0;
+		STAT_ADD(received, n > 0 ? (size_t)n : 0);
 		if (n <= 0 || l->bytes > LINGER_BYTES) {
 			end(l);
 			return;

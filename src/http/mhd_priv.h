@@ -25,6 +25,7 @@
 #include "http/front.h"
 #include "http/linger.h"
 #include "http/outq.h"
+#include "stats/stats.h"
 
 /* One pool a connection: request line, fields, read buffer, response head.
  * Above 32 KiB the library takes it from mmap. */
@@ -86,6 +87,7 @@ struct conn {
 	enum answer	 answer;
 
 	bool		 suspended;	/* in the library */
+	bool		 active;	/* counted as such */
 	bool		 dispatched;	/* ops->request() was called */
 	bool		 want_body;	/* the application asked for it */
 	bool		 half_closed;	/* the client sends no more */
@@ -98,7 +100,7 @@ struct conn {
 	bool		 head_begun;	/* first bytes of a head are here */
 	bool		 strays;	/* reply_is_stray() may occur */
 	bool		 lingers;	/* was refused, with bytes unread */
-	bool		 counted;	/* in front->stats.in_flight */
+	bool		 counted;	/* among those in flight */
 	struct loop_work dispatch;	/* at the end of the turn */
 
 	struct MHD_Response *resp;	/* made, not yet queued */
@@ -157,7 +159,7 @@ struct front {
 	struct accesslog log;
 	struct check_limits limits;
 	uint64_t	 max_requests;
-	struct front_stats stats;
+	unsigned	 nconns;
 	struct conn	*adding;	/* set while MHD_add_connection runs */
 	struct conn	**by_fd;	/* connections by descriptor */
 	size_t		 nby_fd;
@@ -186,6 +188,8 @@ void	 conn_shut(struct conn *);
 void	 conn_tell_gone(struct conn *);
 void	 conn_deadline(struct conn *, enum deadline, nsec_t timeout);
 void	 conn_wake_writer(struct conn *);
+/* Is there a request? */
+void	 conn_set_active(struct conn *, bool);
 bool	 conn_is_head(const struct conn *);
 
 /* request_mhd.c */

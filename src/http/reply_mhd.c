@@ -189,6 +189,7 @@ reply_refusal(struct conn *c, enum refusal why)
 	struct http_data body = refusal_body(why);
 	struct http_head head;
 
+	stats_add(refusals[why].counter, 1);
 	refusal_head(&head, why);
 	c->status = head.status;
 	c->answer = ANSWER_WHOLE;

@@ -305,10 +305,10 @@ admit(struct conn *c)
 	struct front *f = c->front;
 
 	if (f->conf->limits_concurrency > 0 &&
-	    f->stats.in_flight >= (unsigned)f->conf->limits_concurrency)
+	    STAT_GET(in_flight) >= (uint64_t)f->conf->limits_concurrency)
 		return REFUSAL_BUSY;
 	c->counted = true;
-	f->stats.in_flight++;
+	STAT_ADD(in_flight, 1);
 	return REFUSAL_NONE;
 }
 
@@ -320,7 +320,6 @@ note_refusal(struct conn *c, enum refusal why)
 	http_describe(&c->req, text);
 	log_info("refused: %s: %u %s", text, refusals[why].status,
 	    refusals[why].text);
-	c->front->stats.refused++;
 	c->lingers = true;
 }
 
@@ -376,6 +375,7 @@ on_head(struct conn *c, const char *method, const char *version)
 	enum refusal why;
 
 	c->started = mono_now();
+	conn_set_active(c, true);
 	why = check_conn(c, method, version);
 	if (why == REFUSAL_NONE && has_body(c))
 		why = admit(c);
@@ -397,23 +397,24 @@ on_head(struct conn *c, const char *method, const char *version)
 /* ---- the body ----------------------------------------------------------- */
 
 static void
-dispatch(struct conn *c)
+dispatch(struct conn *c, nsec_t now)
 {
 	struct front *f = c->front;
 
 	loop_work_del(f->loop, &c->dispatch);
 	c->dispatched = true;
+	c->req.began = now;
 	if (f->fields_of != c) {
 		collect_fields(c);
 		trim_fields(f);
 	}
 	c->req.fields = f->fields;
 	c->req.nfields = f->nfields;
-	f->stats.requests++;
+	STAT_ADD(requests, 1);
 	f->ops->request(&c->req, f->ops_arg);
 	c->req.fields = NULL;
 	c->req.nfields = 0;
-	if (f->stats.requests == f->max_requests)
+	if (STAT_GET(requests) == f->max_requests)
 		f->events->served_out(f->events_arg);
 	if (c->half_closed && c->answer != ANSWER_WHOLE)
 		conn_tell_gone(c);
@@ -422,7 +423,7 @@ dispatch(struct conn *c)
 void
 request_dispatch(struct loop *loop UNUSED, struct loop_work *w)
 {
-	dispatch(container_of(w, struct conn, dispatch));
+	dispatch(container_of(w, struct conn, dispatch), mono_now());
 }
 
 /* Does anybody want body bytes still? */
@@ -446,8 +447,10 @@ on_piece(struct conn *c, const char *data, size_t *size)
 	if (f->limits.body_size > 0 && c->body_in > f->limits.body_size) {
 		if (c->answer == ANSWER_NONE)
 			direct_refuse(c, REFUSAL_BODY_SIZE);
-		else
+		else {
+			STAT_ADD(errors_limit, 1);
 			conn_shut(c);
+		}
 		conn_tell_gone(c);
 		return MHD_YES;
 	}
@@ -474,7 +477,7 @@ on_end(struct conn *c)
 		if (!c->dispatched && !c->counted && admit(c) != REFUSAL_NONE)
 			return reply_refusal(c, REFUSAL_BUSY);
 		if (!c->dispatched)
-			dispatch(c);
+			dispatch(c, has_body(c) ? mono_now() : c->started);
 		else
 			c->front->ops->body(&c->req);
 	}
@@ -497,6 +500,7 @@ on_expect(struct conn *c)
 	if (c->aborted || c->dead || c->closing)
 		return MHD_NO;
 	if (c->want_body) {
+		STAT_ADD(responses_1xx, 1);
 		c->stage = STAGE_BODY;
 		conn_deadline(c, DEADLINE_BODY,
 		    c->front->conf->timeouts_body);

@@ -33,12 +33,26 @@ recv(int fd, void *buf, size_t n, int flags)
 	return -1;
 }
 
+static ssize_t
+sent(int fd, ssize_t n)
+{
+	if (tap.report != NULL && n > 0)
+		tap.report->sent(tap.arg, fd, (size_t)n);
+	return n;
+}
+
 ssize_t
 send(int fd, const void *buf, size_t n, int flags)
 {
 	if (tap.report != NULL && !tap.report->sending(tap.arg, fd, buf, n))
 		return (ssize_t)n;
-	return sendto(fd, buf, n, flags, NULL, 0);
+	return sent(fd, sendto(fd, buf, n, flags, NULL, 0));
+}
+
+ssize_t
+sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	return sent(fd, syscall(SYS_sendmsg, fd, msg, flags));
 }
 
 int

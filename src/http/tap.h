@@ -2,9 +2,9 @@
  *
  * What libmicrohttpd does not tell: whose request it is busy with when it
  * refuses one by itself, that a head has begun to arrive, that it is about to
- * close without an answer.  All of this shows in its calls of recv(), send()
- * and shutdown().  So the worker puts its own before the C library's, and
- * reports what passes while the library runs.
+ * close without an answer, how much it has sent.  All of this shows in its
+ * calls of recv(), send(), sendmsg() and shutdown().  So the worker puts its
+ * own before the C library's, and reports what passes while the library runs.
  */
 #ifndef HTTP_TAP_H
 #define HTTP_TAP_H
@@ -20,6 +20,8 @@ struct tap {
 	/* send() is about to be called. false: it is not to be, but the library
 	 * is to believe that it was. */
 	bool	(*sending)(void *arg, int fd, const char *buf, size_t n);
+	/* send() or sendmsg() has sent n bytes. */
+	void	(*sent)(void *arg, int fd, size_t n);
 	/* shutdown() is about to be called. */
 	void	(*shutting)(void *arg, int fd);
 };

@@ -15,6 +15,7 @@
 #include "base/defs.h"
 #include "base/log.h"
 #include "loop/impl.h"
+#include "stats/stats.h"
 
 #define NEVENTS		256
 
@@ -245,6 +246,8 @@ loop_io_turn(struct loop *l, nsec_t timeout)
 	if (timeout > 0 && !atomic_compare_exchange_strong(&l->wake, &awake,
 	    WAKE_SLEEPING))
 		timeout = 0;
+	if (timeout > 0 && l->counted)
+		stats_turn_over();
 	l->hooks->wait_enter(l->hooks_arg, timeout > 0);
 	n = wait_events(l, ev, timeout);
 	interrupted = n == -1 && errno == EINTR;
@@ -254,9 +257,11 @@ loop_io_turn(struct loop *l, nsec_t timeout)
 		abort();
 	}
 	atomic_store(&l->wake, WAKE_AWAKE);
+	loop_turn_begins(l, mono_now());
 	if (l->hooks->wait_leave(l->hooks_arg, interrupted) == -1)
 		return -1;
-	l->now = mono_now();
+	/* the GIL may have been long in coming */
+	l->now = timeout > 0 ? mono_now() : l->began;
 	dispatch(l, ev, n);
 	loop_signal_dispatch(l);
 	return 0;

@@ -34,6 +34,8 @@ struct io_slot {
 
 struct loop {
 	nsec_t			 now;
+	nsec_t			 began;		/* of the turn; 0: it is over */
+	bool			 counted;	/* in the statistics */
 	bool			 stopping;
 	bool			 running;
 
@@ -62,6 +64,9 @@ void	 loop_io_close(struct loop *);
 /* Steps 5 and 6: wait at most `timeout` (NSEC_NEVER: for ever), then
  * dispatch. 0, or -1 when a hook asked to leave. */
 int	 loop_io_turn(struct loop *, nsec_t timeout);
+
+/* loop.c */
+void	 loop_turn_begins(struct loop *, nsec_t now);
 
 /* signal.c */
 void	 loop_signal_dispatch(struct loop *);

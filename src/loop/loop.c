@@ -9,6 +9,7 @@
 
 #include "base/defs.h"
 #include "loop/impl.h"
+#include "stats/stats.h"
 
 /* ---- timers --------------------------------------------------------- */
 
@@ -193,6 +194,29 @@ loop_set_hooks(struct loop *l, const struct loop_hooks *hooks, void *arg)
 
 /* ---- the turn ------------------------------------------------------- */
 
+void
+loop_count(struct loop *l)
+{
+	l->counted = true;
+}
+
+/* Waiting for the hooks, for the GIL that is, is part of the turn. */
+void
+loop_turn_begins(struct loop *l, nsec_t now)
+{
+	l->began = now;
+	if (l->counted)
+		stats_turn_begins(now);
+}
+
+static void
+turn_ends(struct loop *l, nsec_t now)
+{
+	if (l->counted && l->began != 0)
+		STAT_OBSERVE(turn, now - l->began);
+	l->began = 0;
+}
+
 nsec_t
 loop_now(const struct loop *l)
 {
@@ -205,27 +229,24 @@ loop_stop(struct loop *l)
 	l->stopping = true;
 }
 
-/* How long step 5 may wait. */
+/* How long step 5 may wait, the turn having ended `now`. */
 static nsec_t
-wait_time(struct loop *l)
+wait_time(struct loop *l, nsec_t now)
 {
 	const struct loop_timer *t;
-	nsec_t left;
 
 	if (works_pending(l) || l->hooks->pending(l->hooks_arg))
 		return 0;
 	t = timer_heap_min(&l->timers);
 	if (t == NULL)
 		return NSEC_NEVER;
-	/* the time of the last wait is too old: this turn's work took some */
-	left = t->when - mono_now();
-	return left > 0 ? left : 0;
+	return t->when > now ? t->when - now : 0;
 }
 
 static int
 turns(struct loop *l)
 {
-	nsec_t timeout = 0;
+	nsec_t timeout = 0, now;
 
 	for (;;) {
 		if (loop_io_turn(l, timeout) == -1)		/* 5, 6 */
@@ -238,7 +259,9 @@ turns(struct loop *l)
 		works_run(l, LOOP_FLUSH);
 		if (l->stopping)
 			return 0;
-		timeout = wait_time(l);
+		now = mono_now();
+		turn_ends(l, now);
+		timeout = wait_time(l, now);
 	}
 }
 
@@ -253,6 +276,9 @@ loop_run(struct loop *l)
 	}
 	l->running = true;
 	rc = turns(l);
+	turn_ends(l, mono_now());
+	if (l->counted)
+		stats_turn_over();
 	l->running = false;
 	l->stopping = false;
 	return rc;

@@ -50,6 +50,8 @@ void	 loop_stop(struct loop *);
 void	 loop_wake(struct loop *);
 /* Time taken once a turn, after the wait. */
 nsec_t	 loop_now(const struct loop *);
+/* Its turns are what the process' statistics tell of; one loop a process. */
+void	 loop_count(struct loop *);
 
 /* ---- descriptors ---------------------------------------------------- */
 

@@ -10,8 +10,6 @@
 
 #include "py/py.h"
 
-#include <stddef.h>
-
 #include "loop/loop.h"
 
 /* New reference: an open Loop, its struct loop included, or NULL with an
@@ -34,15 +32,5 @@ int		 aloop_run(PyObject *loop);
  * Only while the loop runs and no task is current: from the loop's phases.
  */
 PyObject	*aloop_spawn(PyObject *loop, PyObject *coro);
-
-/* The free lists of Handle and TimerHandle, together. */
-struct aloop_pool {
-	unsigned long	hits;		/* made from the free list */
-	unsigned long	misses;		/* made by the allocator */
-	unsigned long	in_use;
-	unsigned long	peak;
-};
-
-void		 aloop_pool_stats(struct aloop_pool *);
 
 #endif

@@ -10,38 +10,38 @@
 #include "py/aloop_impl.h"
 
 #include "base/defs.h"
+#include "stats/stats.h"
 
 /* ---- making and dropping -------------------------------------------- */
 
 static struct handle *
-pool_get(struct aloop_state *st, struct pool *p, PyTypeObject *type)
+pool_get(struct pool *p, PyTypeObject *type)
 {
 	struct handle *h = p->free;
 
 	if (LIKELY(h != NULL)) {
 		p->free = (struct handle *)(void *)h->callback;
 		p->nfree--;
-		st->stats.hits++;
+		STAT_ADD(handles_hits, 1);
 		Py_INCREF(type);
 		_Py_NewReference((PyObject *)h);
 	} else {
 		h = PyObject_GC_New(struct handle, type);
 		if (h == NULL)
 			return NULL;
-		st->stats.misses++;
+		STAT_ADD(handles_misses, 1);
 	}
-	if (++st->stats.in_use > st->stats.peak)
-		st->stats.peak = st->stats.in_use;
+	stats_add_peak(STAT_handles_in_use, STAT_handles_peak);
 	return h;
 }
 
 /* The object is untracked and empty. */
 static void
-pool_put(struct aloop_state *st, struct pool *p, struct handle *h)
+pool_put(struct pool *p, struct handle *h)
 {
 	PyTypeObject *type = Py_TYPE(h);
 
-	st->stats.in_use--;
+	STAT_SUB(handles_in_use, 1);
 	if (p->nfree < POOL_MAX) {
 		h->callback = (PyObject *)(void *)p->free;
 		p->free = h;
@@ -102,7 +102,7 @@ struct handle *
 handle_new(struct core *core, const struct call *c)
 {
 	struct aloop_state *st = core->st;
-	struct handle *h = pool_get(st, &st->handles, st->handle_type);
+	struct handle *h = pool_get(&st->handles, st->handle_type);
 
 	if (h == NULL)
 		return NULL;
@@ -162,7 +162,7 @@ Handle_dealloc(PyObject *op)
 	Py_XDECREF(h->source_traceback);
 	Py_XDECREF(h->repr);
 	Py_DECREF((PyObject *)h->core);
-	pool_put(st, h->timer ? &st->timers : &st->handles, h);
+	pool_put(h->timer ? &st->timers : &st->handles, h);
 }
 
 /* ---- timers --------------------------------------------------------- */
@@ -218,7 +218,7 @@ timer_handle_new(struct core *core, const struct call *c, double when)
 	struct timer_handle *t;
 	struct handle *h;
 
-	h = pool_get(st, &st->timers, st->timer_type);
+	h = pool_get(&st->timers, st->timer_type);
 	if (h == NULL)
 		return NULL;
 	t = of_handle(h);

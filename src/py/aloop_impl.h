@@ -128,7 +128,6 @@ struct aloop_state {
 	PyObject	*str_no_transport, *str_current_handle;
 	PyObject	*str_name, *str_create_task;
 	struct pool	 handles, timers;
-	struct aloop_pool stats;
 };
 
 /* Filled once the module is imported. */

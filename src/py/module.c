@@ -8,6 +8,7 @@
 #include "py/aloop_impl.h"
 
 #include "base/defs.h"
+#include "stats/stats.h"
 
 /*
  * The state is the process's, not the module object's, and is never cleared:
@@ -25,20 +26,15 @@ aloop_state(void)
 	return &the.state;
 }
 
-void
-aloop_pool_stats(struct aloop_pool *out)
-{
-	*out = the.state.stats;
-}
-
-/* pool_stats() -> (hits, misses, in use, peak), for tests. */
+/* pool_stats() -> of handles: (hits, misses, in use, peak), for tests. */
 static PyObject *
 pool_stats(PyObject *module UNUSED, PyObject *unused UNUSED)
 {
-	struct aloop_pool p;
-
-	aloop_pool_stats(&p);
-	return Py_BuildValue("(kkkk)", p.hits, p.misses, p.in_use, p.peak);
+	return Py_BuildValue("(KKKK)",
+	    (unsigned long long)STAT_GET(handles_hits),
+	    (unsigned long long)STAT_GET(handles_misses),
+	    (unsigned long long)STAT_GET(handles_in_use),
+	    (unsigned long long)STAT_GET(handles_peak));
 }
 
 /* spawn(loop, coro): aloop_spawn(), for tests. */

@@ -10,17 +10,20 @@
 
 #include "py/py.h"
 
-#include <stdint.h>
+#include "stats/stats.h"
 
 #define POOL_MAX	1000
 
 struct pool {
-	const char	*name;
+	enum stat_id	 hits, misses, in_use, peak;
 	size_t		 len;
-	uint64_t	 hits, misses;
-	uint64_t	 in_use, peak;
 	PyObject	*objects[POOL_MAX];
 };
+
+/* The name of a pool in counters.def. */
+#define POOL_INIT(pool)	\
+	{ .hits = STAT_##pool##_hits, .misses = STAT_##pool##_misses, \
+	    .in_use = STAT_##pool##_in_use, .peak = STAT_##pool##_peak }
 
 /* New reference to an object whose own members are those of its last use
  * (all zero when it is new). NULL with MemoryError. */
@@ -30,18 +33,17 @@ pool_get(struct pool *p, PyTypeObject *type)
 	PyObject *o;
 
 	if (p->len > 0) {
-		p->hits++;
+		stats_add(p->hits, 1);
 		o = p->objects[--p->len];
 		_Py_NewReference(o);
 	} else {
-		p->misses++;
+		stats_add(p->misses, 1);
 		o = PyObject_Calloc(1, (size_t)type->tp_basicsize);
 		if (o == NULL)
 			return PyErr_NoMemory();
 		PyObject_Init(o, type);
 	}
-	if (++p->in_use > p->peak)
-		p->peak = p->in_use;
+	stats_add_peak(p->in_use, p->peak);
 	return o;
 }
 
@@ -50,7 +52,7 @@ pool_get(struct pool *p, PyTypeObject *type)
 static inline bool
 pool_put(struct pool *p, PyObject *o)
 {
-	p->in_use--;
+	stats_sub(p->in_use, 1);
 	if (p->len == POOL_MAX)
 		return false;
 	p->objects[p->len++] = o;

@@ -56,7 +56,7 @@ extern struct stats_slot *stats;
 #define STAT_GET(member)	relaxed_get(&stats->values[STAT_##member])
 #define STAT_SET(member, v)	relaxed_set(&stats->values[STAT_##member], (v))
 #define STAT_ADD(member, n)	stats_add(STAT_##member, (n))
-#define STAT_SUB(member, n)	stats_add(STAT_##member, -(uint64_t)(n))
+#define STAT_SUB(member, n)	stats_sub(STAT_##member, (n))
 #define STAT_OBSERVE(member, ns) \
 	hist_observe(&stats->hists[HIST_##member], (ns))
 
@@ -64,6 +64,12 @@ static inline void
 stats_add(enum stat_id id, uint64_t n)
 {
 	relaxed_set(&stats->values[id], relaxed_get(&stats->values[id]) + n);
+}
+
+static inline void
+stats_sub(enum stat_id id, uint64_t n)
+{
+	relaxed_set(&stats->values[id], relaxed_get(&stats->values[id]) - n);
 }
 
 /* One more in use; the most there were is kept in `peak`. */

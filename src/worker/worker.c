@@ -34,6 +34,7 @@
 #include "py/aloop.h"
 #include "py/error.h"
 #include "py/host.h"
+#include "stats/stats.h"
 #include "worker/main_task.h"
 
 /* Cancelled requests have so long to clean up; less when all must end at
@@ -279,6 +280,9 @@ start_loop(void)
 		return -1;
 	}
 	self.loop = aloop_loop(self.aloop);
+	loop_count(self.loop);
+	date_count(&stats->values[STAT_date_hits],
+	    &stats->values[STAT_date_misses]);
 	loop_timer_init(&self.patience, on_patience);
 	loop_work_init(&self.check, LOOP_DEFERRED, on_check);
 	loop_signal(self.loop, SIGTERM, on_signal, NULL);
@@ -345,29 +349,39 @@ out:
 static void
 report(void)
 {
-	const struct front_stats *f = front_stats(self.front);
-	const struct date_stats *d = date_stats();
-	struct cycle_stats p[CYCLE_NPOOLS];
+	static const struct {
+		const char	*name;
+		enum stat_id	 hits, misses, in_use, peak;
+	} pools[] = {
+#define POOL(pool)	{ #pool, STAT_##pool##_hits, STAT_##pool##_misses, \
+		    STAT_##pool##_in_use, STAT_##pool##_peak }
+		POOL(cycles), POOL(ports), POOL(waits), POOL(handles),
+#undef POOL
+	};
+	const uint64_t *v = stats->values;
 	size_t i;
 
 	log_debug("served %" PRIu64 " requests on %" PRIu64 " connections; %"
-	    PRIu64 " refused, %" PRIu64 " timed out", f->requests,
-	    f->accepted, f->refused, f->timeouts);
-	log_debug("date: %" PRIu64 " hits, %" PRIu64 " misses", d->hits,
-	    d->misses);
-	cycle_stats(p);
-	for (i = 0; i < CYCLE_NPOOLS; i++)
-		log_write(p[i].in_use > 0 ? LOG_L_INFO : LOG_L_DEBUG,
+	    PRIu64 " refused, %" PRIu64 " timed out", STAT_GET(requests),
+	    STAT_GET(accepted), STAT_GET(errors_parse) +
+	    STAT_GET(errors_limit), STAT_GET(errors_timeout));
+	log_debug("date: %" PRIu64 " hits, %" PRIu64 " misses",
+	    STAT_GET(date_hits), STAT_GET(date_misses));
+	for (i = 0; i < countof(pools); i++)
+		log_write(v[pools[i].in_use] > 0 ? LOG_L_INFO : LOG_L_DEBUG,
 		    "pool %s: %" PRIu64 " in use, %" PRIu64 " at most, %"
-		    PRIu64 " of %" PRIu64 " reused", p[i].name, p[i].in_use,
-		    p[i].peak, p[i].hits, p[i].hits + p[i].misses);
+		    PRIu64 " of %" PRIu64 " reused", pools[i].name,
+		    v[pools[i].in_use], v[pools[i].peak], v[pools[i].hits],
+		    v[pools[i].hits] + v[pools[i].misses]);
 }
 
 static void
 stop_all(void)
 {
+	bool served = self.front != NULL;
+
 	cycle_on_idle(NULL, NULL);
-	front_close(self.front);
+	front_free(&self.front);
 	lifespan_fini(&self.lifespan);
 	loop_timer_del(self.loop, &self.patience);
 	loop_work_del(self.loop, &self.check);
@@ -376,9 +390,8 @@ stop_all(void)
 	app_free(&self.app);
 	scope_fini();
 	PyGC_Collect();		/* what only cycles of garbage hold */
-	if (self.front != NULL)
+	if (served)
 		report();
-	front_free(&self.front);
 	cycle_fini();
 	Py_CLEAR(self.aloop);
 	host_stop();

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The calls of recv(), send() and shutdown() that the tap hears of.
+ * The calls of recv(), send(), sendmsg() and shutdown() that the tap hears of.
  */
 #include "http/tap.h"
 
@@ -18,7 +18,11 @@ static struct {
 	char		 text[16];
 	ssize_t		 n;
 	bool		 answer;
+	size_t		 sent;
 } heard;
+
+static int fds[2];
+static char in[16];
 
 static void
 hear(void *arg, int fd, const char *text, ssize_t n)
@@ -46,15 +50,21 @@ on_sending(void *arg, int fd, const char *buf, size_t n)
 }
 
 static void
+on_sent(void *arg, int fd, size_t n)
+{
+	ck_assert_ptr_eq(arg, &heard);
+	ck_assert_int_eq(fd, fds[0]);
+	heard.sent += n;
+}
+
+static void
 on_shutting(void *arg, int fd)
 {
 	hear(arg, fd, NULL, 0);
 }
 
-static const struct tap tap = { on_received, on_sending, on_shutting };
-
-static int fds[2];
-static char in[16];
+static const struct tap tap = { on_received, on_sending, on_sent,
+	on_shutting };
 
 static void
 setup(void)
@@ -120,9 +130,30 @@ START_TEST(sends)
 	ck_assert_int_eq(read(fds[1], in, sizeof(in)), 5);
 	ck_assert_str_eq(in, "hello");
 	close(fds[1]);
+	ck_assert_uint_eq(heard.sent, 5);
 	ck_assert_int_eq(send(fds[0], "hello", 5, MSG_NOSIGNAL), -1);
 	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_uint_eq(heard.sent, 5);
 	fds[1] = dup(fds[0]);
+}
+END_TEST
+
+START_TEST(sends_messages)
+{
+	struct iovec iov[] = { { (char []){ "hel" }, 3 },
+	    { (char []){ "lo" }, 2 } };
+	struct msghdr msg = { .msg_iov = iov, .msg_iovlen = 2 };
+
+	ck_assert_int_eq(sendmsg(fds[0], &msg, MSG_NOSIGNAL), 5);
+	ck_assert_int_eq(heard.calls, 0);
+	ck_assert_uint_eq(heard.sent, 5);
+	ck_assert_int_eq(read(fds[1], in, sizeof(in)), 5);
+	ck_assert_str_eq(in, "hello");
+	ck_assert_int_eq(sendmsg(-1, &msg, MSG_NOSIGNAL), -1);
+	ck_assert_int_eq(errno, EBADF);
+	tap_open(NULL, NULL);
+	ck_assert_int_eq(sendmsg(fds[0], &msg, MSG_NOSIGNAL), 5);
+	ck_assert_uint_eq(heard.sent, 5);
 }
 END_TEST
 
@@ -131,6 +162,7 @@ START_TEST(swallows_what_goes)
 	heard.answer = false;
 	ck_assert_int_eq(send(fds[0], "hello", 5, MSG_NOSIGNAL), 5);
 	ck_assert_int_eq(heard.calls, 1);
+	ck_assert_uint_eq(heard.sent, 0);
 	ck_assert_int_eq(read(fds[1], in, sizeof(in)), -1);
 	ck_assert_int_eq(errno, EAGAIN);
 }
@@ -194,6 +226,7 @@ tap_suite(void)
 	tcase_add_test(t, receives_errors_and_ends);
 	tcase_add_test(t, withholds_what_came);
 	tcase_add_test(t, sends);
+	tcase_add_test(t, sends_messages);
 	tcase_add_test(t, swallows_what_goes);
 	tcase_add_test(t, shuts);
 	tcase_add_test(t, closed_it_hears_nothing);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "base/defs.h"
+#include "stats/stats.h"
 
 static struct loop *loop;
 static char trace[256];
@@ -369,6 +370,91 @@ START_TEST(no_loop_in_a_loop)
 	loop_timer_init(&t, on_run_again);
 	loop_timer_set(loop, &t, 0);
 	ck_assert_int_eq(loop_run(loop), 0);
+}
+END_TEST
+
+/* ---- statistics ----------------------------------------------------- */
+
+#define LONG	(3 * NSEC_PER_MSEC)
+
+static bool blocked;
+
+static void
+spend(nsec_t time)
+{
+	nsec_t end = mono_now() + time;
+
+	while (mono_now() < end)
+		;
+}
+
+static int
+nothing_ready(void *arg UNUSED)
+{
+	return 0;
+}
+
+static void
+enter_told(void *arg UNUSED, bool may_block)
+{
+	if (!may_block)
+		return;
+	blocked = true;
+	ck_assert_uint_eq(stats->turn_began, 0);
+}
+
+/* As a GIL that is long in coming. */
+static int
+leave_late(void *arg UNUSED, bool interrupted UNUSED)
+{
+	ck_assert_uint_le(stats->turn_began, (uint64_t)mono_now());
+	ck_assert_uint_gt(stats->turn_began, 0);
+	if (blocked)
+		spend(LONG);
+	return 0;
+}
+
+static void
+on_long(struct loop *l, struct loop_timer *t UNUSED)
+{
+	ck_assert_int_ge(loop_now(l) - (nsec_t)stats->turn_began, LONG);
+	spend(LONG);
+	ck_assert_int_ge(mono_now() - (nsec_t)stats->turn_began, 2 * LONG);
+	loop_stop(l);
+}
+
+static const struct loop_hooks told = {
+	.ready = nothing_ready, .pending = never_pending,
+	.wait_enter = enter_told, .wait_leave = leave_late,
+};
+
+START_TEST(turns_are_counted)
+{
+	const struct hist *h = &stats->hists[HIST_turn];
+	struct loop_timer t;
+
+	blocked = false;
+	loop_count(loop);
+	loop_set_hooks(loop, &told, NULL);
+	loop_timer_init(&t, on_long);
+	loop_timer_set(loop, &t, mono_now() + LONG);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert(blocked);
+	ck_assert_uint_eq(stats->turn_began, 0);
+	/* the first, with a wait of 0, and the timer's: without the wait */
+	ck_assert_uint_eq(hist_count(h), 2);
+	ck_assert_uint_ge(h->sum, 2 * LONG);
+}
+END_TEST
+
+START_TEST(turns_of_other_loops_are_not)
+{
+	struct loop_timer t;
+
+	loop_timer_init(&t, on_run_again);
+	loop_timer_set(loop, &t, 0);
+	ck_assert_int_eq(loop_run(loop), 0);
+	ck_assert_uint_eq(hist_count(&stats->hists[HIST_turn]), 0);
 }
 END_TEST
 
@@ -825,6 +911,8 @@ main(void)
 		work_removed,
 		ready_hook_leaves_at_once,
 		no_loop_in_a_loop,
+		turns_are_counted,
+		turns_of_other_loops_are_not,
 		io_read_write_change,
 		io_edge_reports_once,
 		io_hangup_is_reported,
