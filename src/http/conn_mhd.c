@@ -21,6 +21,7 @@
  * which takes a short read for the end of what there is. Requests that it has
  * read already are served before this time is over. */
 #define HALF_CLOSED_TIME	(5 * NSEC_PER_MSEC)
+#define LET_GO_TIME	(250 * NSEC_PER_MSEC)
 
 bool
 conn_is_head(const struct conn *c)
@@ -68,6 +69,18 @@ conn_shut(struct conn *c)
 	conn_resume(c);
 }
 
+/*
+ * Close it unless a request is in the socket's queue: that is read after
+ * SHUT_RD, and answered.  A while later it is shut in any case.
+ */
+void
+conn_let_go(struct conn *c)
+{
+	c->shut_rd = true;
+	shutdown(c->fd, SHUT_RD);
+	conn_deadline(c, DEADLINE_IDLE, LET_GO_TIME);
+}
+
 /* Called where the unsent part of an answer shrinks. */
 void
 conn_wake_writer(struct conn *c)
@@ -107,6 +120,16 @@ expire(struct conn *c)
 {
 	STAT_ADD(errors_timeout, 1);
 	conn_shut(c);
+}
+
+/* A loop that was busy may not have looked at what has come since. */
+static void
+expire_idle(struct conn *c)
+{
+	if (c->front->draining && !c->half_closed && !c->shut_rd)
+		conn_let_go(c);
+	else
+		conn_shut(c);
 }
 
 static void
@@ -157,7 +180,7 @@ typedef void expire_f(struct conn *);
 static expire_f *const expiries[] = {
 	[DEADLINE_NONE]		= NULL,
 	[DEADLINE_FIRST]	= expire_head,
-	[DEADLINE_IDLE]		= conn_shut,
+	[DEADLINE_IDLE]		= expire_idle,
 	[DEADLINE_HEAD]		= expire_head,
 	[DEADLINE_BODY]		= expire_body,
 	[DEADLINE_WRITE]	= expire_write,

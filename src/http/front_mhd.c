@@ -432,17 +432,19 @@ close_listeners(struct front *f)
 /*
  * An idle connection is closed; one that was busy, or made, a moment ago is
  * likely to have a request under way already, and gets that answered, with
- * "Connection: close".  What is in the socket's queue is read after SHUT_RD.
+ * "Connection: close".  So is one whose head has begun, in its usual time.
  */
 static void
 drain_idle(struct conn *c)
 {
-	if (loop_now(c->front->loop) - c->rested < DRAIN_GRACE) {
-		conn_deadline(c, DEADLINE_IDLE, DRAIN_GRACE);
+	nsec_t rest = loop_now(c->front->loop) - c->rested;
+
+	if (c->head_begun || c->received > c->used)
 		return;
-	}
-	c->shut_rd = true;
-	shutdown(c->fd, SHUT_RD);
+	if (rest < DRAIN_GRACE)
+		conn_deadline(c, DEADLINE_IDLE, DRAIN_GRACE - rest);
+	else
+		conn_let_go(c);
 }
 
 void

@@ -185,6 +185,7 @@ void	 conn_on_completed(void *, struct MHD_Connection *, void **,
 void	 conn_suspend(struct conn *);
 void	 conn_resume(struct conn *);
 void	 conn_shut(struct conn *);
+void	 conn_let_go(struct conn *);
 void	 conn_tell_gone(struct conn *);
 void	 conn_deadline(struct conn *, enum deadline, nsec_t timeout);
 void	 conn_wake_writer(struct conn *);

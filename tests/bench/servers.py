@@ -20,7 +20,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 BUILD = os.environ.get("ASGID_BUILDDIR", os.getcwd())
 # the interpreter this runs with is the peers' too: see venv in README
 PYTHON = sys.executable
-VENV = sys.prefix
+VENV = sys.prefix if sys.prefix != sys.base_prefix else ""
 
 
 def asgid(app, port, *options):

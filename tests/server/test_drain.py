@@ -6,10 +6,11 @@ import os
 import re
 import signal
 import socket
+import time
 
 import pytest
 
-from harness import (APPS, SCALE, Connection, descriptors, get,
+from harness import (APPS, SCALE, Connection, Truncated, descriptors, get,
                      listening_inodes, poll)
 
 LIMIT = 20 * SCALE
@@ -152,3 +153,121 @@ def test_stop_during_which_everybody_connects(asgid):
                 stop = True
                 d.signal(signal.SIGTERM)
         assert d.wait() == 0
+
+
+def test_head_that_has_begun(asgid):
+    """.. is waited for, and answered."""
+    d = start(asgid, tcp(), workers=1)
+    c = d.connect()
+    c.send(b"GET /pid HTTP/1.1\r\nHo")
+    c.consumed()
+    time.sleep(0.3)                     # busy, however long ago
+    d.signal(signal.SIGTERM)
+    d.wait_log("Received SIGTERM")
+    poll(lambda: not listeners(d.worker), "draining")
+    assert c.quiet(0.1)
+    c.send(b"st: t\r\n\r\n")
+    r = c.response()
+    assert r.status == 200 and r.tokens("connection") == ["close"]
+    assert d.wait() == 0
+
+
+def test_request_behind_a_busy_loop(asgid):
+    """The loop is held when the time of an idle connection ends, on which
+    there is a request by then."""
+    for _ in range(10):
+        d = start(asgid, tcp(), workers=1)
+        napper, c = d.connect(), d.connect()
+        napper.send(b"POST /nap HTTP/1.1\r\nHost: t\r\n"
+                    b"Content-Length: 1\r\n\r\n")
+        napper.consumed()
+        used = time.monotonic()
+        assert c.request("GET", "/pid").status == 200
+        d.signal(signal.SIGTERM)
+        poll(lambda: not listeners(d.worker), "draining")
+        napper.send(b"x")
+        d.wait_access("napping")
+        early = time.monotonic() - used < 0.2
+        c.send(get("/pid"))
+        if not early:                   # it was idle for too long
+            assert d.stop() == 0
+            continue
+        r = c.response()
+        assert r.status == 200 and r.tokens("connection") == ["close"]
+        assert napper.response().body == b"rested"
+        assert d.wait() == 0
+        break
+    else:
+        pytest.skip("this machine is too slow")
+
+
+CANCELLED = (r"timeouts\.graceful exceeded", "Cancel|cancel")
+
+
+def told(d):
+    return [line for line in d.access if '"' not in line]
+
+
+@pytest.mark.parametrize("path", ["/waits", "/sleeps"])
+def test_stream_ends_at_the_deadline(asgid, path):
+    """It is told nothing before, for it may well end in time."""
+    d = asgid("drains", "-o", "timeouts.graceful=400ms")
+    d.allow(*CANCELLED)
+    c = d.connect()
+    c.send(get(path))
+    c.until(lambda b: b"data" in b)
+    begin = time.monotonic()
+    d.signal(signal.SIGTERM)
+    with pytest.raises(Truncated):
+        c.response()
+    assert time.monotonic() - begin >= 0.39
+    assert d.wait() == 0
+    assert told(d) == ["begun", "cancelled", "lifespan.shutdown"]
+
+
+def test_stream_that_its_client_ends(asgid):
+    d = asgid("drains")
+    c = d.connect()
+    c.send(get("/waits"))
+    c.until(lambda b: b"data" in b)
+    d.signal(signal.SIGTERM)
+    poll(lambda: not listeners(d.worker), "draining")
+    c.close()
+    assert d.wait() == 0
+    assert told(d) == ["begun", "http.disconnect", "lifespan.shutdown"]
+
+
+@pytest.mark.parametrize("how", ["deadline", "twice", "quit"])
+def test_lifespan_shutdown_always_comes(asgid, how):
+    """.. even when a request ignores its cancellation."""
+    graceful = "200ms" if how == "deadline" else "30s"
+    d = asgid("drains", "-o", "timeouts.graceful=" + graceful)
+    d.allow("")
+    c = d.connect()
+    c.send(get("/stubborn"))
+    d.wait_access("begun")
+    if how == "quit":
+        d.signal(signal.SIGQUIT)
+    else:
+        d.signal(signal.SIGTERM)
+    if how == "twice":
+        d.wait_log("Received SIGTERM, shutting down")
+        d.signal(signal.SIGTERM)
+    assert d.wait() == 0
+    assert told(d)[:3] == ["begun", "cancelled", "lifespan.shutdown"]
+
+
+def test_idle_stop_is_quick(asgid):
+    """With idle connections, too; tests/bench/stop.py has the figures."""
+    d = asgid("drains")
+    cs = [d.connect() for _ in range(5)]
+    for c in cs:
+        assert c.request("GET", "/hello").text == "hello"
+    time.sleep(0.3)
+    begin = time.monotonic()
+    d.signal(signal.SIGTERM)
+    d.wait_access("lifespan.shutdown")
+    assert time.monotonic() - begin < 0.2 * SCALE
+    for c in cs:
+        assert c.closed()
+    assert d.wait() == 0

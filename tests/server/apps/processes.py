@@ -3,7 +3,7 @@ import asyncio
 import os
 import sys
 
-from util import GATES, gate, note, reply, routes
+from util import GATES, gate, note, read_body, reply, routes
 
 print("on stdout")
 
@@ -53,6 +53,17 @@ async def f_block(scope, receive, send):
     note("in")
     time.sleep(float(scope["path"].split("/")[2]))
     await reply(send, b"blocked")
+
+
+async def f_nap(scope, receive, send):
+    """Holds the loop once the body is here."""
+    import time
+    await read_body(receive)
+    await asyncio.sleep(0.01)
+    print("napping")
+    time.sleep(0.6)
+    await asyncio.sleep(0)
+    await reply(send, b"rested")
 
 
 async def f_crash(scope, receive, send):
