@@ -259,10 +259,12 @@ take_over(struct fleet *f)
 		s->cohort = &f->now;
 		f->now.nseats++;
 		f->next.nseats--;
-		child_go(s->child);
 	}
-	/* in this order: what goes with the old ones is marked by then */
+	/* in this order: what the new ones accept on listens by then, and
+	 * what goes with the old ones is marked as such */
 	f->ops->on_renewed(f, NULL);
+	list_foreach_safe(n, next, &f->now.seats)
+		child_go(list_entry(n, struct seat, node)->child);
 	drain_until(f, former);
 	count_serving(f);
 }

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "master/tcp.h"
 #include "master/unix.h"
 #include "proc/birth.h"
 
@@ -119,34 +120,52 @@ same_addr(const struct sock_addr *a, const struct sock_addr *b)
 
 /* ---- TCP ---------------------------------------------------------------- */
 
-static int
-tcp_listen(const struct sock_addr *a, int backlog)
+/* For those of the former set that stand in the way. How many. */
+static size_t
+share_former(const struct listeners *former, const struct sock_addr *a,
+    bool on)
 {
-	const struct sockaddr *sa = (const void *)&a->ss;
-	int fd, saved, on = 1;
+	size_t i, n = 0;
 
-	fd = socket(sa->sa_family, SOCK_STREAM | SOCK_CLOEXEC |
-	    SOCK_NONBLOCK, 0);
+	for (i = 0; former != NULL && i < former->len; i++)
+		if (tcp_overlap(&former->at[i].addr, a)) {
+			tcp_share(former->at[i].fd, on);
+			n++;
+		}
+	return n;
+}
+
+/*
+ * -1 with errno.  What overlaps a socket of the former set is silent: it
+ * listens when its workers are there, so that its clients find the old ones
+ * until then.
+ */
+static int
+tcp_open(const struct listeners *former, const struct sock_addr *a,
+    int backlog, bool *silent)
+{
+	int fd = tcp_bind(a, false), saved;
+
+	*silent = fd == -1 && errno == EADDRINUSE &&
+	    share_former(former, a, true) > 0;
+	if (*silent) {
+		fd = tcp_bind(a, true);
+		saved = errno;
+		share_former(former, a, false);
+		errno = saved;
+	}
 	if (fd == -1)
 		return -1;
-	/* [::] beside 0.0.0.0, each on its own */
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
-	    (sa->sa_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6,
-	    IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
-	    bind(fd, sa, a->len) == 0 && listen(fd, backlog) == 0)
+	if (*silent) {
+		tcp_share(fd, false);
+		return fd;
+	}
+	if (listen(fd, backlog) == 0)
 		return fd;
 	saved = errno;
 	close(fd);
 	errno = saved;
 	return -1;
-}
-
-static in_port_t *
-port_of(struct sock_addr *a)
-{
-	return a->ss.ss_family == AF_INET6 ?
-	    &((struct sockaddr_in6 *)(void *)&a->ss)->sin6_port :
-	    &((struct sockaddr_in *)(void *)&a->ss)->sin_port;
 }
 
 /* A name may resolve to the same address twice. */
@@ -209,11 +228,12 @@ tcp_each(struct listeners *ls, const struct addrinfo *list,
 	size_t from = ls->len;
 	struct listener *l;
 	int fd, kept, skipped = 0;
+	bool silent;
 
 	for (; list != NULL; list = list->ai_next) {
 		a->len = list->ai_addrlen;
 		memcpy(&a->ss, list->ai_addr, a->len);
-		*port_of(a) = port;
+		*tcp_port(a) = port;
 		if (have(ls, from, a))
 			continue;
 		if ((kept = keep_address(ls, a)) == -1) {
@@ -222,7 +242,8 @@ tcp_each(struct listeners *ls, const struct addrinfo *list,
 		}
 		if (kept == 1)
 			continue;
-		if ((fd = tcp_listen(a, cl->backlog)) == -1) {
+		fd = tcp_open(ls->former, a, cl->backlog, &silent);
+		if (fd == -1) {
 			if (errno != EAFNOSUPPORT && errno != EADDRNOTAVAIL)
 				return -1;
 			skipped = errno;
@@ -230,7 +251,8 @@ tcp_each(struct listeners *ls, const struct addrinfo *list,
 		}
 		if ((l = add(ls, fd)) == NULL)
 			return -1;
-		port = *port_of(&l->addr);
+		l->silent = silent;
+		port = *tcp_port(&l->addr);
 	}
 	if (ls->len > from)
 		return 0;
@@ -473,6 +495,25 @@ open_entry(struct listeners *ls, const struct conf *conf, size_t entry)
 	return rv;
 }
 
+/* What is beside the former set for a while must not be beside our own for
+ * ever: the next start would fail. */
+static int
+check_silent(const struct listeners *ls)
+{
+	char text[SOCK_TEXT_MAX];
+	size_t i, j;
+
+	for (i = 0; i < ls->len; i++)
+		for (j = 0; ls->at[i].silent && j < ls->len; j++) {
+			if (!tcp_overlap(&ls->at[i].addr, &ls->at[j].addr))
+				continue;
+			sock_text(&ls->at[i].addr, text);
+			log_err("listen %s: %s", text, strerror(EADDRINUSE));
+			return -1;
+		}
+	return 0;
+}
+
 int
 listeners_open(struct listeners *ls, const struct conf *conf,
     const struct listeners *former)
@@ -489,6 +530,8 @@ listeners_open(struct listeners *ls, const struct conf *conf,
 		if (open_entry(ls, conf, i) == -1)
 			goto fail;
 	}
+	if (check_silent(ls) == -1)
+		goto fail;
 	ls->former = NULL;
 	return 0;
 fail:
@@ -555,6 +598,19 @@ hand_over(struct listener *o, struct listeners *to)
 	}
 }
 
+static void
+break_silence(struct listener *l, const struct listeners *former,
+    const struct conf *conf)
+{
+	tcp_share(l->fd, true);
+	share_former(former, &l->addr, true);
+	if (listen(l->fd, conf->listen[l->entry].backlog) == -1)
+		log_err("%s: %s", l->asked, strerror(errno));
+	tcp_share(l->fd, false);
+	share_former(former, &l->addr, false);
+	l->silent = false;
+}
+
 void
 listeners_replace(struct listeners *ls, struct listeners *former,
     const struct conf *conf)
@@ -562,6 +618,9 @@ listeners_replace(struct listeners *ls, struct listeners *former,
 	char text[LISTENER_TEXT_MAX];
 	size_t i;
 
+	for (i = 0; i < ls->len; i++)
+		if (ls->at[i].silent)
+			break_silence(&ls->at[i], former, conf);
 	for (i = 0; i < former->len; i++) {
 		hand_over(&former->at[i], ls);
 		if (have(ls, 0, &former->at[i].addr))

@@ -8,7 +8,8 @@
  * opened at all; configured descriptors (fd) are always used.
  *
  * A reload opens a second set.  What both have is one socket under two
- * numbers: nothing that is queued there is lost, whichever set goes.
+ * numbers: nothing that is queued there is lost, whichever set goes.  An
+ * address that overlaps a former one is bound beside it, for that moment.
  */
 #ifndef MASTER_LISTEN_H
 #define MASTER_LISTEN_H
@@ -32,6 +33,8 @@ struct listener {
 	int		 inherited;	/* the number it came under, or -1 */
 	bool		 kept;		/* a copy of a former set's, which
 					 * still owns the file */
+	bool		 silent;	/* is to listen when the former set
+					 * goes, whose address it overlaps */
 };
 
 #define LISTENER_GIVEN	SIZE_MAX	/* entry: the service manager's */

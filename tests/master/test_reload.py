@@ -243,11 +243,15 @@ def test_listener_added_and_removed(asgid, tmp):
     a.stop()
 
 
-def test_fixed_port_is_kept(asgid):
+def free_port():
     with socket.socket() as s:
         s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         s.bind(("127.0.0.1", 0))
-        port = s.getsockname()[1]
+        return s.getsockname()[1]
+
+
+def test_fixed_port_is_kept(asgid):
+    port = free_port()
     conf = listen('address = "127.0.0.1:%d";' % port)
     a = asgid(conf=conf).serving()
     for generation in (2, 3):
@@ -255,6 +259,72 @@ def test_fixed_port_is_kept(asgid):
         only(a, 1)
         assert a.ask(("127.0.0.1", port)) == a.worker()
     a.stop()
+
+
+def test_overlapping_addresses(asgid):
+    port = free_port()
+    one, other, all_ = [listen('address = "%s:%d";' % (host, port))
+                        for host in ("127.0.0.1", "127.0.0.2", "0.0.0.0")]
+    a = asgid(conf=one).serving()
+    before = fds(a)
+    for generation, conf in enumerate((all_, other, all_, one), 2):
+        rewrite(a, conf)
+        reload(a, 1, generation)
+        only(a, 1)
+        host = "127.0.0.2" if conf is other else "127.0.0.1"
+        assert a.ask((host, port)) == a.worker()
+        poll(lambda: fds(a) == before, "descriptors")
+    a.stop()
+
+
+def test_overlapping_addresses_of_a_failed_generation(asgid):
+    """Until it serves, clients find the old one only."""
+    port = free_port()
+    conf = listen('address = "%s:%d";') + 'timeouts = { startup = "300ms"; };'
+    a = asgid(conf=conf % ("0.0.0.0", port)).serving()
+    old = a.workers()
+    rewrite(a, conf % ("127.0.0.1", port))
+    a.behave("hang nodrain")
+    a.signal(signal.SIGHUP)
+    poll(lambda: len(a.workers()) == 2, "two workers")
+    while "Reload failed" not in a.log:
+        assert a.ask(("127.0.0.1", port)) == old[0]
+    assert only(a, 1) == old
+    a.stop()
+
+
+def test_overlapping_addresses_together(asgid):
+    """.. would be refused at the next start, so they are now."""
+    port = free_port()
+    one = 'address = "127.0.0.1:%d";' % port
+    a = asgid(conf=listen(one)).serving()
+    old, before = a.workers(), fds(a)
+    rewrite(a, listen(one, 'address = "0.0.0.0:%d";' % port))
+    a.signal(signal.SIGHUP)
+    a.wait_log("Reload failed, nothing was changed")
+    assert re.search(r"listen 0.0.0.0:\d+: Address already in use", a.log)
+    assert a.workers() == old and fds(a) == before
+    a.stop()
+
+
+def test_address_that_another_daemon_overlaps(asgid):
+    """Neither at the start nor in a reload do two daemons share a port."""
+    port = free_port()
+    a, b = [asgid(conf=listen('address = "127.0.0.%d:%d";' % (n, port)))
+            for n in (1, 2)]
+    a.serving()
+    b.serving()
+    rewrite(b, listen('address = "0.0.0.0:%d";' % port))
+    for n in (1, 2):
+        b.signal(signal.SIGHUP)
+        b.wait_log("Reload failed, nothing was changed", n)
+    assert re.search(r"listen 0.0.0.0:\d+: Address already in use", b.log)
+    a.signal(signal.SIGTERM)
+    a.wait()
+    reload(b, 1, 2)
+    only(b, 1)
+    assert b.ask(("127.0.0.1", port)) == b.worker()
+    b.stop()
 
 
 def test_listener_that_cannot_be_opened(asgid):

@@ -228,6 +228,44 @@ def test_listener_added_moved_and_removed(site):
     assert ask(first) == "version 0" and gone(("127.0.0.1", three))
 
 
+@pytest.mark.parametrize("narrow, wide", [
+    ("127.0.0.1", "0.0.0.0"), ("[::1]", "[::]")])
+def test_overlapping_addresses(site, narrow, wide):
+    """Another address of the port takes over: nobody is lost."""
+    d, port = site.d, free_port()
+    entry = '{ address = "%s:%d"; }'
+    site.listen = [entry % (narrow, port)]
+    old = d.workers()
+    site.reload()
+    site.settle(old)
+    where = (narrow.strip("[]"), port)
+    loads = [Load(where, i % 2 == 0) for i in range(4)]
+    try:
+        for host in (wide, narrow, wide):
+            old = d.workers()
+            site.listen = [entry % (host, port)]
+            site.reload()
+            site.settle(old)
+            now = [x.count for x in loads]
+            poll(lambda: all(x.count > n for x, n in zip(loads, now)),
+                 "requests", LIMIT)
+    finally:
+        for x in loads:
+            x.over.set()
+        for x in loads:
+            x.thread.join()
+    failed = [f for x in loads for f in x.failed]
+    assert not failed, failed[:10]
+    # others are kept out, as ever
+    for host in (narrow, wide):
+        with socket.socket(socket.AF_INET6 if ":" in host else
+                           socket.AF_INET) as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with pytest.raises(OSError, match="in use"):
+                s.bind((host.strip("[]"), port))
+                s.listen()
+
+
 def test_number_of_workers(site):
     for n in (3, 1, 2):
         old = site.d.workers()
