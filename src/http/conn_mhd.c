@@ -126,7 +126,8 @@ expire(struct conn *c)
 static void
 expire_idle(struct conn *c)
 {
-	if (c->front->draining && !c->half_closed && !c->shut_rd)
+	if (c->front->draining && !c->half_closed && !c->close_after &&
+	    !c->shut_rd)
 		conn_let_go(c);
 	else
 		conn_shut(c);
