@@ -19,6 +19,8 @@ curl			curl
 '
 test_packages='
 check			check-devel
+prometheus		golang-github-prometheus
+python3-prometheus-client python3-prometheus_client
 clang			clang
 gcc			libasan
 gcc			libubsan

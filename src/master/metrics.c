@@ -1,0 +1,348 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Connections of the metrics listener.  One is read up to the end of the
+ * head, answered, and closed when the client has closed it or time is over.
+ */
+#include "master/metrics.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <netdb.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/defs.h"
+#include "base/fd.h"
+#include "base/list.h"
+#include "base/log.h"
+#include "master/tcp.h"
+
+#define CLIENTS_MAX	32
+#define ADDRESSES_MAX	8
+#define ACCEPT_BATCH	8
+/* For a request, and again for taking the answer. */
+#define PATIENCE	(10 * NSEC_PER_SEC)
+/* After an accept() that failed for want of something. */
+#define RETRY		(NSEC_PER_SEC)
+
+struct client {
+	struct metrics	*of;
+	struct list	 node;		/* of->clients, oldest first */
+	struct loop_io	 io;
+	struct loop_timer timer;
+	struct buf	 in, out;
+	bool		 answered;
+};
+
+struct address {
+	struct metrics	*of;
+	struct loop_io	 io;
+};
+
+struct metrics {
+	struct loop	*loop;
+	metrics_render_f *render;
+	void		*arg;
+	struct address	 addresses[ADDRESSES_MAX];
+	size_t		 naddresses;
+	struct loop_timer retry;
+	struct list	 clients;
+	size_t		 nclients;
+};
+
+/* ---- a connection ------------------------------------------------------- */
+
+static void
+client_free(struct client *c)
+{
+	struct metrics *m = c->of;
+
+	loop_timer_del(m->loop, &c->timer);
+	loop_io_del(m->loop, &c->io);
+	close(c->io.fd);
+	list_remove(&c->node);
+	m->nclients--;
+	buf_fini(&c->in);
+	buf_fini(&c->out);
+	free(c);
+}
+
+static void
+on_patience(struct loop *loop UNUSED, struct loop_timer *t)
+{
+	client_free(container_of(t, struct client, timer));
+}
+
+/* As far as the socket takes it; then the client's close is waited for, for
+ * a close with something unread would destroy the answer on its way. */
+static void
+flush(struct client *c)
+{
+	ssize_t n = send(c->io.fd, c->out.data, c->out.len, MSG_NOSIGNAL);
+
+	if (n == -1 && errno != EAGAIN && errno != EINTR) {
+		client_free(c);
+		return;
+	}
+	buf_drop(&c->out, n > 0 ? (size_t)n : 0);
+	if (c->out.len == 0)
+		shutdown(c->io.fd, SHUT_WR);
+	if (loop_io_set(c->of->loop, &c->io, c->out.len > 0 ? LOOP_WRITE :
+	    LOOP_READ) == -1)
+		client_free(c);
+}
+
+static void
+answer(struct client *c)
+{
+	struct metrics *m = c->of;
+
+	c->answered = true;
+	metrics_answer(buf_str(&c->in), c->in.len, m->render, m->arg,
+	    &c->out);
+	buf_fini(&c->in);
+	if (c->out.failed) {
+		client_free(c);
+		return;
+	}
+	loop_timer_set(m->loop, &c->timer, loop_now(m->loop) + PATIENCE);
+	flush(c);
+}
+
+static bool
+has_head(const struct buf *b)
+{
+	return memmem(buf_str(b), b->len, "\n\r\n", 3) != NULL ||
+	    memmem(buf_str(b), b->len, "\n\n", 2) != NULL;
+}
+
+/* One read a wake-up, the rest is there in the next turn. */
+static void
+take(struct client *c)
+{
+	char bytes[METRICS_HEAD_MAX];
+	ssize_t n = recv(c->io.fd, bytes, sizeof(bytes), 0);
+
+	if (n == -1 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n <= 0) {
+		client_free(c);
+		return;
+	}
+	if (c->answered)
+		return;
+	buf_put(&c->in, bytes, (size_t)n);
+	if (c->in.failed)
+		client_free(c);
+	else if (c->in.len >= METRICS_HEAD_MAX || has_head(&c->in))
+		answer(c);
+}
+
+static void
+on_client(struct loop *loop UNUSED, struct loop_io *io, unsigned revents)
+{
+	struct client *c = container_of(io, struct client, io);
+
+	if (c->out.len == 0)
+		take(c);
+	else if (revents & LOOP_HUP)
+		client_free(c);
+	else
+		flush(c);
+}
+
+/* ---- accepting ---------------------------------------------------------- */
+
+/* Somebody who has been silent for longest gives way. */
+static void
+make_room(struct metrics *m)
+{
+	struct client *c, *oldest = NULL;
+	struct list *pos, *tmp;
+
+	if (m->nclients < CLIENTS_MAX)
+		return;
+	list_foreach_safe(pos, tmp, &m->clients) {
+		c = list_entry(pos, struct client, node);
+		if (oldest == NULL || (oldest->answered && !c->answered))
+			oldest = c;
+	}
+	client_free(oldest);
+}
+
+static void
+client_new(struct metrics *m, int fd)
+{
+	struct client *c;
+
+	make_room(m);
+	if ((c = calloc(1, sizeof(*c))) == NULL) {
+		close(fd);
+		return;
+	}
+	c->of = m;
+	loop_io_init(&c->io, fd, on_client);
+	loop_timer_init(&c->timer, on_patience);
+	list_append(&m->clients, &c->node);
+	m->nclients++;
+	loop_timer_set(m->loop, &c->timer, loop_now(m->loop) + PATIENCE);
+	if (loop_io_set(m->loop, &c->io, LOOP_READ) == -1)
+		client_free(c);
+}
+
+static void
+watch(struct metrics *m, bool on)
+{
+	size_t i;
+
+	for (i = 0; i < m->naddresses; i++)
+		loop_io_set(m->loop, &m->addresses[i].io, on ? LOOP_READ : 0);
+}
+
+static void
+on_retry(struct loop *loop UNUSED, struct loop_timer *t)
+{
+	watch(container_of(t, struct metrics, retry), true);
+}
+
+static void
+on_accept(struct loop *loop, struct loop_io *io, unsigned revents UNUSED)
+{
+	struct metrics *m = container_of(io, struct address, io)->of;
+	int fd, i;
+
+	for (i = 0; i < ACCEPT_BATCH; i++) {
+		fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK |
+		    SOCK_CLOEXEC);
+		if (fd == -1)
+			break;
+		client_new(m, fd);
+	}
+	if (i == ACCEPT_BATCH || errno == EAGAIN || errno == EINTR ||
+	    errno == ECONNABORTED)
+		return;
+	log_warn("metrics: accept: %s", strerror(errno));
+	watch(m, false);
+	loop_timer_set(loop, &m->retry, loop_now(loop) + RETRY);
+}
+
+/* ---- listening ---------------------------------------------------------- */
+
+/* "host:port", "[::1]:port", ":port" or "*:port". */
+static struct addrinfo *
+resolve(const char *address)
+{
+	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
+	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list = NULL;
+	const char *colon = strrchr(address, ':');
+	char host[256];
+	int rv;
+
+	snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
+	if (host[0] == '[')		/* which a ']' ends */
+		snprintf(host, sizeof(host), "%.*s",
+		    (int)(colon - address) - 2, address + 1);
+	rv = getaddrinfo(host[0] == '\0' || strcmp(host, "*") == 0 ? NULL :
+	    host, colon + 1, &hints, &list);
+	if (rv == 0)
+		return list;
+	log_err("metrics.listen %s: %s", address, rv == EAI_SYSTEM ?
+	    strerror(errno) : gai_strerror(rv));
+	return NULL;
+}
+
+static int
+listen_at(const struct sock_addr *a)
+{
+	int fd = tcp_bind(a, false);
+
+	if (fd != -1 && listen(fd, SOMAXCONN) == -1)
+		fd_close(&fd);
+	return fd;
+}
+
+/* One of the addresses has to work, and those that this machine has. */
+static int
+open_all(struct metrics *m, const char *address)
+{
+	struct addrinfo *list = resolve(address), *ai;
+	struct sock_addr a;
+	int fd, failed = 0;
+
+	for (ai = list; ai != NULL && m->naddresses < ADDRESSES_MAX;
+	    ai = ai->ai_next) {
+		a.len = ai->ai_addrlen;
+		memcpy(&a.ss, ai->ai_addr, a.len);
+		if ((fd = listen_at(&a)) == -1) {
+			failed = errno;
+			if (failed == EAFNOSUPPORT || failed == EADDRNOTAVAIL)
+				continue;
+			break;
+		}
+		m->addresses[m->naddresses].of = m;
+		loop_io_init(&m->addresses[m->naddresses++].io, fd,
+		    on_accept);
+	}
+	if (list == NULL)
+		return -1;
+	freeaddrinfo(list);
+	if (ai == NULL && m->naddresses > 0)
+		return 0;
+	log_err("metrics.listen %s: %s", address, strerror(failed));
+	return -1;
+}
+
+struct metrics *
+metrics_new(struct loop *loop, const char *address, metrics_render_f *render,
+    void *arg)
+{
+	struct metrics *m = calloc(1, sizeof(*m));
+
+	if (m == NULL) {
+		log_err("metrics.listen: %s", strerror(errno));
+		return NULL;
+	}
+	m->loop = loop;
+	m->render = render;
+	m->arg = arg;
+	list_init(&m->clients);
+	loop_timer_init(&m->retry, on_retry);
+	if (open_all(m, address) == -1)
+		metrics_free(&m);
+	else
+		watch(m, true);
+	return m;
+}
+
+void
+metrics_free(struct metrics **mp)
+{
+	struct metrics *m = *mp;
+
+	*mp = NULL;
+	if (m == NULL)
+		return;
+	while (!list_empty(&m->clients))
+		client_free(list_entry(m->clients.next, struct client, node));
+	loop_timer_del(m->loop, &m->retry);
+	while (m->naddresses > 0) {
+		loop_io_del(m->loop, &m->addresses[--m->naddresses].io);
+		close(m->addresses[m->naddresses].io.fd);
+	}
+	free(m);
+}
+
+void
+metrics_text(const struct metrics *m, char text[SOCK_TEXT_MAX])
+{
+	struct sock_addr a = { .len = sizeof(a.ss) };
+
+	if (getsockname(m->addresses[0].io.fd, (struct sockaddr *)&a.ss,
+	    &a.len) == 0)
+		sock_text(&a, text);
+	else
+		snprintf(text, SOCK_TEXT_MAX, "?");
+}
