@@ -24,7 +24,8 @@ static struct {
 	enum log_level	 level;
 	char		*path;
 	const char	*ident;
-} sink = { STDERR_FILENO, STYLE_PLAIN, LOG_L_INFO, NULL, "asgid" };
+	struct buf	*tee;
+} sink = { STDERR_FILENO, STYLE_PLAIN, LOG_L_INFO, NULL, "asgid", NULL };
 
 const char *const log_level_names[] =
 	{ "critical", "error", "warning", "info", "debug", "trace", NULL };
@@ -134,6 +135,12 @@ log_fd(void)
 	return sink.style == STYLE_SYSLOG ? -1 : sink.fd;
 }
 
+void
+log_tee(struct buf *to)
+{
+	sink.tee = to;
+}
+
 bool
 log_enabled(enum log_level level)
 {
@@ -184,8 +191,15 @@ log_vwrite(enum log_level level, const char *fmt, va_list ap)
 	struct buf b = BUF_INIT;
 	char *text = NULL, *line, *rest;
 
-	if (!log_enabled(level) || vasprintf(&text, fmt, ap) == -1)
+	if ((!log_enabled(level) && sink.tee == NULL) ||
+	    vasprintf(&text, fmt, ap) == -1)
 		return;
+	if (sink.tee != NULL && level <= LOG_L_WARNING)
+		buf_printf(sink.tee, "%s\n", text);
+	if (!log_enabled(level)) {
+		free(text);
+		return;
+	}
 	if (sink.style == STYLE_SYSLOG) {
 		for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
 			if (*line != '\0')

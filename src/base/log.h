@@ -43,6 +43,11 @@ int	 log_reopen(void);
 /* The descriptor lines go to, or -1 with syslog; it stays log.c's. */
 int	 log_fd(void);
 
+/* Warnings and worse also go to `to`, one line each without a prefix, until
+ * NULL ends it: for an asker who is to see what the log sees. One thread. */
+struct buf;
+void	 log_tee(struct buf *to);
+
 bool	 log_enabled(enum log_level);
 void	 log_set_level(enum log_level);
 
