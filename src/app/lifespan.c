@@ -196,9 +196,23 @@ find_message(PyObject *dict)
 	return NULL;
 }
 
+/* The last line of a text is kept: a traceback's is the exception. */
+static void
+remember(struct lifespan *ls, const char *text)
+{
+	size_t n = strlen(text), start;
+
+	while (n > 0 && text[n - 1] == '\n')
+		n--;
+	for (start = n; start > 0 && text[start - 1] != '\n'; start--)
+		;
+	buf_reset(&ls->why);
+	buf_put(&ls->why, text + start, n - start);
+}
+
 /* The text of a "failed" message, whose absence is no mistake. */
 static void
-log_message(PyObject *dict)
+log_message(struct lifespan *ls, PyObject *dict)
 {
 	PyObject *value = PyDict_GetItemWithError(dict, names.message);
 	PyObject *text = value != NULL ? PyObject_Str(value) : NULL;
@@ -207,8 +221,10 @@ log_message(PyObject *dict)
 	if (text != NULL)
 		bytes = PyUnicode_AsEncodedString(text, "utf-8",
 		    "backslashreplace");
-	if (bytes != NULL && PyBytes_GET_SIZE(bytes) > 0)
+	if (bytes != NULL && PyBytes_GET_SIZE(bytes) > 0) {
 		log_err("%s", PyBytes_AS_STRING(bytes));
+		remember(ls, PyBytes_AS_STRING(bytes));
+	}
 	Py_XDECREF(text);
 	Py_XDECREF(bytes);
 	if (PyErr_Occurred())
@@ -230,7 +246,7 @@ port_send(PyObject *port, PyObject *dict)
 		return NULL;
 	}
 	if (m->outcome == LIFESPAN_FAILED)
-		log_message(dict);
+		log_message(ls, dict);
 	ls->outcome = m->outcome;
 	wake(ls);
 	return make_future(ls, Py_None);
@@ -277,6 +293,8 @@ on_end(struct lifespan *ls, PyObject *exc)
 	} else {
 		error_log_exc(LOG_L_ERROR, exc,
 		    "Exception in 'lifespan' protocol");
+		buf_reset(&ls->why);
+		error_line_of(exc, &ls->why);
 		if (ls->phase != LIFESPAN_STARTED)
 			ls->outcome = LIFESPAN_FAILED;
 	}
@@ -472,6 +490,8 @@ on_deadline(struct loop *loop UNUSED, struct loop_timer *timer)
 		    limit);
 		log_err("Application %s took longer than %s.",
 		    starting ? "startup" : "shutdown", limit);
+		buf_reset(&ls->why);
+		buf_printf(&ls->why, "took longer than %s", limit);
 		ls->outcome = LIFESPAN_FAILED;
 		cancel_task(ls);
 	}
@@ -546,6 +566,12 @@ lifespan_shutdown(struct lifespan *ls, lifespan_done_f *cb, void *arg)
 	}
 }
 
+const char *
+lifespan_why(const struct lifespan *ls)
+{
+	return buf_str(&ls->why);
+}
+
 PyObject *
 lifespan_state(const struct lifespan *ls)
 {
@@ -560,6 +586,7 @@ lifespan_fini(struct lifespan *ls)
 	loop_timer_del(ls->loop, &ls->timer);
 	loop_work_del(ls->loop, &ls->work);
 	ls->cb = NULL;
+	buf_fini(&ls->why);
 	if (ls->port != NULL)
 		PyCapsule_SetPointer(ls->port, &nobody);
 	if (ls->task != NULL && !future_done(ls->task))

@@ -11,6 +11,7 @@
 #include <stdbool.h>
 
 #include "app/load.h"
+#include "base/buf.h"
 #include "conf/conf.h"
 #include "loop/loop.h"
 
@@ -52,6 +53,7 @@ struct lifespan {
 	bool		 shutdown_sent;	/* lifespan.shutdown was handed out */
 	struct loop_timer timer;
 	struct loop_work work;		/* looks at all this in a loop phase */
+	struct buf	 why;		/* start-up failed: one line, or "" */
 	lifespan_done_f	*cb;
 	void		*arg;
 };
@@ -74,6 +76,9 @@ int	 lifespan_start(struct lifespan *, PyObject *aloop,
  * the task is cancelled instead.
  */
 void	 lifespan_shutdown(struct lifespan *, lifespan_done_f *cb, void *arg);
+
+/* After cb(false) of the start: why, in one line. Borrowed. */
+const char *lifespan_why(const struct lifespan *);
 
 /* Borrowed dict, never NULL after lifespan_start: what requests get a copy
  * of when it is not empty. */

@@ -261,10 +261,16 @@ static const struct front_events front_events = {
 static void
 on_started(bool ok, void *arg UNUSED)
 {
+	struct buf why = BUF_INIT;
+
 	if (self.phase != STARTING)
 		return;
 	if (!ok) {
-		tell(CHAN_FAILED, "application startup failed");
+		buf_printf(&why, "application startup failed%s%s",
+		    *lifespan_why(&self.lifespan) != '\0' ? ": " : "",
+		    lifespan_why(&self.lifespan));
+		tell(CHAN_FAILED, buf_str(&why));
+		buf_fini(&why);
 		leave(WORKER_UNUSABLE);
 		return;
 	}
