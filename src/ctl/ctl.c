@@ -218,12 +218,13 @@ check_choice(const struct ctl_request *r, struct buf *why)
 	return usage(r->command, why);
 }
 
-/* A blank or a line end within a word would make two of it on the way. */
+/* A blank or a line end within a word would make two of it on the way; what is
+ * not ASCII is no word of ours. */
 static bool
 is_word(const char *word)
 {
 	for (; *word != '\0'; word++)
-		if ((unsigned char)*word <= ' ' || *word == 0x7f)
+		if ((unsigned char)*word <= ' ' || (unsigned char)*word >= 0x7f)
 			return false;
 	return true;
 }
@@ -242,8 +243,8 @@ ctl_parse_words(struct ctl_request *r, const char *const *words, size_t n,
 	}
 	for (i = 0; i < n; i++)
 		if (!is_word(words[i])) {
-			buf_printf(why, "word %zu has a blank or a control "
-			    "character", i + 1);
+			buf_printf(why, "word %zu has characters that no word "
+			    "has", i + 1);
 			return -1;
 		}
 	if ((r->command = ctl_find(words[0], why)) == NULL)
