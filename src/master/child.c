@@ -13,6 +13,8 @@
 
 #include "base/log.h"
 #include "base/str.h"
+#include "stats/render.h"
+#include "stats/stats.h"
 
 /* Beyond timeouts.graceful for a worker that never says that it drains. */
 #define STUCK_SLACK	(2 * NSEC_PER_SEC)
@@ -22,6 +24,9 @@
 #define STOP_NOW_LIMIT	(2 * NSEC_PER_SEC)
 /* From "stopped", or a closed channel, to the end of the process. */
 #define EXIT_LIMIT	(5 * NSEC_PER_SEC)
+
+/* timeouts.hang is looked at so many times as often. */
+#define HANG_CHECKS	4
 
 #define WHO		"Worker process [%d]"
 
@@ -33,6 +38,22 @@ const char *const child_state_names[] = {
 	[CHILD_STOPPING]	= "stopping",
 	[CHILD_DEAD]		= "dead",
 	[CHILD_NSTATE]		= NULL,
+};
+
+const char *const child_cause_names[] = {
+	[CAUSE_NONE]		= "unknown",
+	[CAUSE_RECYCLED]	= "recycled",
+	[CAUSE_RELOAD]		= "reload",
+	[CAUSE_SCALED]		= "scaled",
+	[CAUSE_ASKED]		= "asked",
+	[CAUSE_STOP]		= "stop",
+	[CAUSE_STARTUP]		= "startup",
+	[CAUSE_CRASH]		= "crash",
+	[CAUSE_KILLED]		= "killed",
+	[CAUSE_EXIT]		= "exit",
+	[CAUSE_HANG]		= "hang",
+	[CAUSE_DEADLINE]	= "deadline",
+	[CAUSE_NCAUSE]		= NULL,
 };
 
 /* ---- state and deadline ------------------------------------------------- */
@@ -61,13 +82,24 @@ send_signal(struct child *c, int signo)
 }
 
 static void
+kill_it(struct child *c, enum child_cause cause)
+{
+	c->killed = c->hurried = true;
+	c->cause = cause;
+	set_state(c, CHILD_STOPPING);
+	send_signal(c, SIGKILL);
+}
+
+static void
 on_deadline(struct loop *loop UNUSED, struct loop_timer *t)
 {
 	struct child *c = container_of(t, struct child, deadline);
+	enum child_cause cause = CAUSE_DEADLINE;
 	char text[32];
 
 	switch (c->state) {
 	case CHILD_STARTING:
+		cause = CAUSE_STARTUP;
 		str_from_duration(c->startup, text);
 		log_err(WHO " is not ready after %s (timeouts.startup), "
 		    "killing it", (int)c->pid, text);
@@ -83,9 +115,63 @@ on_deadline(struct loop *loop UNUSED, struct loop_timer *t)
 		log_err(WHO " does not exit, killing it", (int)c->pid);
 		break;
 	}
-	c->killed = c->hurried = true;
-	set_state(c, CHILD_STOPPING);
-	send_signal(c, SIGKILL);
+	kill_it(c, cause);
+}
+
+/* ---- hanging ------------------------------------------------------------ */
+
+nsec_t
+child_busy(const struct child *c)
+{
+	return stats_busy(stats_slot(c->stats, c->slot), mono_now());
+}
+
+/* Only with timeouts.hang: who does not ask for it is never woken. */
+static void
+on_watchdog(struct loop *loop UNUSED, struct loop_timer *t)
+{
+	struct child *c = container_of(t, struct child, watchdog);
+	nsec_t now = mono_now(), busy = child_busy(c);
+	char text[32];
+
+	if (c->stopped != 0 && now - c->stopped > busy)
+		busy = now - c->stopped;
+	if (c->state >= CHILD_STOPPING)
+		return;
+	if (busy < c->hang || c->state == CHILD_STARTING) {
+		loop_timer_set(c->loop, t, now + c->hang / HANG_CHECKS);
+		return;
+	}
+	str_from_duration(c->hang, text);
+	log_err(WHO " hangs for more than %s (timeouts.hang), killing it",
+	    (int)c->pid, text);
+	kill_it(c, CAUSE_HANG);
+	if (c->stopped == 0)
+		c->ops->on_hang(c);
+}
+
+void
+child_check_stopped(struct child *c)
+{
+	siginfo_t info = { .si_pid = 0 };
+	const char *name;
+
+	if (waitid(P_PID, (id_t)c->pid, &info, WSTOPPED | WCONTINUED |
+	    WNOHANG) == -1 || info.si_pid == 0)
+		return;
+	if (info.si_code == CLD_CONTINUED) {
+		if (c->stopped != 0)
+			log_info(WHO " goes on", (int)c->pid);
+		c->stopped = 0;
+		return;
+	}
+	name = sigabbrev_np(info.si_status);
+	log_warn(WHO " was stopped by SIG%s", (int)c->pid,
+	    name != NULL ? name : "?");
+	if (c->stopped == 0) {
+		c->stopped = mono_now();
+		c->ops->on_hang(c);
+	}
 }
 
 /* A worker that takes part (it has said that it drains) is also given the
@@ -124,6 +210,7 @@ on_failed(struct child *c, const char *text)
 	/* it has logged that itself, whole */
 	log_debug("worker %u [%d]: failed: %s", c->id, (int)c->pid, text);
 	c->failed = true;
+	c->cause = CAUSE_STARTUP;
 	snprintf(c->why, sizeof(c->why), "%.*s", (int)strcspn(text, "\n"),
 	    text);
 	set_state(c, CHILD_STOPPING);
@@ -143,9 +230,11 @@ on_stopping(struct child *c, const char *text UNUSED)
 	if (c->state > CHILD_DRAINING)
 		return;
 	set_drain_deadline(c, true);
-	if (c->state == CHILD_DRAINING)
-		return;
-	set_state(c, CHILD_DRAINING);
+	c->deaf = true;
+	if (c->state < CHILD_DRAINING) {
+		set_state(c, CHILD_DRAINING);
+		c->cause = CAUSE_ASKED;
+	}
 	c->ops->on_leaving(c);
 }
 
@@ -154,6 +243,7 @@ on_stopped(struct child *c, const char *text UNUSED)
 {
 	if (c->state != CHILD_DRAINING)
 		return;
+	c->deaf = true;
 	set_state(c, CHILD_STOPPING);
 	set_deadline(c, EXIT_LIMIT);
 }
@@ -202,23 +292,36 @@ describe(const siginfo_t *info, char *to, size_t size)
 	    info->si_code == CLD_DUMPED ? " (core dumped)" : "");
 }
 
+/* What it was told to do does not explain any end. */
+static enum child_cause
+cause_of(const struct child *c, bool as_told, const siginfo_t *info)
+{
+	if (c->killed || c->failed || as_told)
+		return c->cause;
+	if (info->si_code != CLD_EXITED)
+		return info->si_status == SIGKILL ? CAUSE_KILLED : CAUSE_CRASH;
+	return c->served == 0 ? CAUSE_STARTUP : CAUSE_EXIT;
+}
+
 static void
 obituary(struct child *c, const siginfo_t *info)
 {
 	double lived = (double)(mono_now() - c->born) / (double)NSEC_PER_SEC;
-	bool asked = c->state >= CHILD_DRAINING;
-	char how[64];
+	bool as_told = c->state >= CHILD_DRAINING && (c->exit_status == 0 ||
+	    (c->served == 0 && c->exit_status == -1 &&
+	    info->si_status == SIGTERM));
 
-	describe(info, how, sizeof(how));
+	describe(info, c->end, sizeof(c->end));
 	if (*c->why == '\0' && c->served == 0)
-		snprintf(c->why, sizeof(c->why), "%s", how);
+		snprintf(c->why, sizeof(c->why), "%s", c->end);
+	c->cause = cause_of(c, as_told, info);
 	if (c->killed || c->failed)
-		log_debug("worker [%d]: %s", (int)c->pid, how);
-	else if (asked && (c->exit_status == 0 || (c->served == 0 &&
-	    c->exit_status == -1 && info->si_status == SIGTERM)))
+		log_debug("worker [%d]: %s", (int)c->pid, c->end);
+	else if (as_told)
 		log_info("Finished worker process [%d]", (int)c->pid);
 	else
-		log_err(WHO " died: %s after %.1f s", (int)c->pid, how, lived);
+		log_err(WHO " died: %s after %.1f s", (int)c->pid, c->end,
+		    lived);
 }
 
 static void
@@ -238,6 +341,7 @@ on_exit_event(struct loop *loop UNUSED, struct loop_io *io,
 	c->exit_status = info.si_code == CLD_EXITED ? info.si_status : -1;
 	obituary(c, &info);
 	loop_timer_del(c->loop, &c->deadline);
+	loop_timer_del(c->loop, &c->watchdog);
 	loop_io_del(c->loop, &c->pidfd);
 	chan_fini(&c->chan);
 	set_state(c, CHILD_DEAD);
@@ -256,8 +360,11 @@ child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
 
 	if (c == NULL)
 		return NULL;
-	if (spawn_worker(spawn, id, generation, &sp) == -1)
+	c->stats = spawn->stats;
+	if ((c->slot = stats_slot_take(c->stats)) == -1)
 		goto fail;
+	if (spawn_worker(spawn, id, generation, c->slot, &sp) == -1)
+		goto fail_slot;
 	list_init(&c->node);
 	c->owner = owner;
 	c->ops = ops;
@@ -265,11 +372,13 @@ child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
 	c->startup = spawn->conf->timeouts_startup;
 	c->graceful = spawn->conf->timeouts_graceful;
 	c->shutdown = spawn->conf->timeouts_shutdown;
+	c->hang = spawn->conf->timeouts_hang;
 	c->id = id;
 	c->generation = generation;
 	c->pid = sp.pid;
 	c->born = mono_now();
 	loop_timer_init(&c->deadline, on_deadline);
+	loop_timer_init(&c->watchdog, on_watchdog);
 	loop_io_init(&c->pidfd, sp.pidfd, on_exit_event);
 	if (chan_init(&c->chan, loop, sp.channel, on_message, on_eof,
 	    c) == -1 || loop_io_set(loop, &c->pidfd, LOOP_READ) == -1) {
@@ -279,12 +388,17 @@ child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
 		(void)waitid(P_PID, (id_t)sp.pid, NULL, WEXITED);
 		close(sp.pidfd);
 		errno = saved;
-		goto fail;
+		goto fail_slot;
 	}
 	if (c->startup > 0)
 		set_deadline(c, c->startup);
+	if (c->hang > 0)
+		loop_timer_set(loop, &c->watchdog, c->born + c->hang);
+	STAT_ADD(worker_starts, 1);
 	log_info("Started worker process [%d]", (int)c->pid);
 	return c;
+fail_slot:
+	stats_slot_release(c->stats, c->slot);
 fail:
 	free(c);
 	return NULL;
@@ -297,6 +411,7 @@ child_free(struct child **c)
 		return;
 	list_remove(&(*c)->node);
 	close((*c)->pidfd.fd);
+	stats_slot_release((*c)->stats, (*c)->slot);
 	free(*c);
 	*c = NULL;
 }
@@ -315,12 +430,13 @@ child_go(struct child *c)
 }
 
 void
-child_drain(struct child *c)
+child_drain(struct child *c, enum child_cause cause)
 {
 	bool listens = c->state == CHILD_READY || c->state == CHILD_SERVING;
 
 	if (c->state >= CHILD_DRAINING)
 		return;
+	c->cause = cause;
 	set_state(c, CHILD_DRAINING);
 	/* one that still loads the application reads no channel */
 	if (!listens || chan_send(&c->chan, CHAN_DRAIN, "") == -1)
@@ -329,12 +445,14 @@ child_drain(struct child *c)
 }
 
 void
-child_stop_now(struct child *c)
+child_stop_now(struct child *c, enum child_cause cause)
 {
 	bool listens = c->state > CHILD_STARTING;
 
 	if (c->state == CHILD_DEAD || c->hurried)
 		return;
+	if (c->state < CHILD_DRAINING)
+		c->cause = cause;
 	c->hurried = true;
 	set_state(c, CHILD_STOPPING);
 	if (chan_send(&c->chan, CHAN_STOP_NOW, "") == -1 || !listens)

@@ -10,27 +10,12 @@
 #include "base/str.h"
 #include "master/child.h"
 
-#define COUNT_MAX	1024	/* workers.count has the same bound */
-
 /* A worker that served for so long was a good one. */
 #define SETTLED		(10 * NSEC_PER_SEC)
 #define PAUSE_FIRST	(1 * NSEC_PER_SEC)
 #define PAUSE_MAX	(60 * NSEC_PER_SEC)
 
 enum { STATUS_RUNTIME = 1, STATUS_APPLICATION = 3 };
-
-/* A place to be filled. While a worker is being replaced it has two: the
- * one that serves, and its successor that starts. */
-struct seat {
-	struct list		 node;		/* its cohort's */
-	struct fleet		*fleet;
-	struct cohort		*cohort;
-	struct child		*child;
-	struct child		*successor;
-	struct loop_timer	 refill;
-	nsec_t			 pause;		/* before the next refill */
-	bool			 born;		/* has served once */
-};
 
 static const struct child_ops child_ops;
 static void give_up(struct fleet *, const char *why);
@@ -138,8 +123,6 @@ count_serving(struct fleet *f)
 	for (n = f->children.next; n != &f->children; n = n->next)
 		if (list_entry(n, struct child, node)->state == CHILD_SERVING)
 			serving++;
-	if (serving == f->serving)
-		return;
 	f->serving = serving;
 	f->ops->on_change(f);
 }
@@ -203,12 +186,12 @@ cohort_fill(struct fleet *f, struct cohort *co, const struct spawn *spawn,
 /* One that never served has nothing to finish; only one that is ready has
  * an application to shut down, and is given the time for it. */
 static void
-dismiss(struct child *c)
+dismiss(struct child *c, enum child_cause cause)
 {
 	if (c->state == CHILD_STARTING)
-		child_stop_now(c);
+		child_stop_now(c, cause);
 	else
-		child_drain(c);
+		child_drain(c, cause);
 }
 
 /* The workers of that generation, and of those before it. */
@@ -221,7 +204,7 @@ drain_until(struct fleet *f, unsigned generation)
 	list_foreach_safe(n, next, &f->children) {
 		c = list_entry(n, struct child, node);
 		if (c->generation <= generation)
-			dismiss(c);
+			dismiss(c, CAUSE_RELOAD);
 	}
 }
 
@@ -236,7 +219,7 @@ give_up(struct fleet *f, const char *why)
 	list_foreach_safe(n, next, &f->children) {
 		c = list_entry(n, struct child, node);
 		if (c->generation == generation)
-			dismiss(c);
+			dismiss(c, CAUSE_RELOAD);
 	}
 	f->ops->on_renewed(f, why);
 }
@@ -295,20 +278,53 @@ on_ready(struct child *c)
 		s->child = c;
 		s->successor = NULL;
 		old->seat = NULL;
-		child_drain(old);
+		child_drain(old, old->cause);
 	}
 	count_serving(f);
+}
+
+static int
+replace(struct child *c, enum child_cause cause)
+{
+	struct seat *s = c->seat;
+
+	if (s == NULL || s->child != c || s->successor != NULL ||
+	    s->fleet->stopping || loop_timer_armed(&s->refill)) {
+		errno = EBUSY;
+		return -1;
+	}
+	c->cause = cause;
+	loop_timer_set(s->fleet->loop, &s->refill, mono_now());
+	return 0;
 }
 
 static void
 on_recycle(struct child *c)
 {
+	(void)replace(c, CAUSE_RECYCLED);
+}
+
+static void
+on_hang(struct child *c)
+{
+	struct fleet *f = c->owner;
+
+	f->ops->on_hang(f, c);
+}
+
+/* For who looks at the seat afterwards. */
+static void
+remember(const struct child *c)
+{
 	struct seat *s = c->seat;
 
-	if (s == NULL || s->successor != NULL || s->fleet->stopping ||
-	    loop_timer_armed(&s->refill))
+	if (s == NULL || (c->cause < CAUSE_STARTUP && c->cause != CAUSE_NONE))
 		return;
-	loop_timer_set(s->fleet->loop, &s->refill, mono_now());
+	s->ends++;
+	s->last_when = mono_now();
+	snprintf(s->last_end, sizeof(s->last_end), "%s", c->cause ==
+	    CAUSE_HANG || c->cause == CAUSE_STARTUP ?
+	    child_cause_names[c->cause] : c->end);
 }
 
 /* The worker no longer serves its seat. */
@@ -359,10 +375,12 @@ on_dead(struct child *c)
 		    STATUS_RUNTIME : STATUS_APPLICATION);
 	} else if (c->failed)
 		log_err("Worker process [%d] failed to start", (int)c->pid);
+	remember(c);
 	leave_seat(c);
 	list_remove(&c->node);
-	count_serving(f);
+	f->ops->on_exit(f, c);
 	child_free(&c);
+	count_serving(f);
 	if (f->stopping && list_empty(&f->children))
 		f->ops->on_empty(f);
 }
@@ -371,6 +389,7 @@ static const struct child_ops child_ops = {
 	.on_ready	= on_ready,
 	.on_recycle	= on_recycle,
 	.on_leaving	= on_leaving,
+	.on_hang	= on_hang,
 	.on_dead	= on_dead,
 };
 
@@ -407,44 +426,76 @@ fleet_is_renewing(const struct fleet *f)
 	return f->next.nseats > 0;
 }
 
-int
-fleet_add(struct fleet *f)
+static int
+add(struct fleet *f)
 {
-	struct seat *s;
+	struct seat *s = seat_new(f, &f->now);
 
-	if (f->now.nseats >= COUNT_MAX) {
-		errno = ERANGE;
-		return -1;
-	}
-	if ((s = seat_new(f, &f->now)) == NULL)
+	if (s == NULL)
 		return -1;
 	/* its failure is no failed start of the daemon */
 	s->born = true;
 	return 0;
 }
 
-int
-fleet_remove(struct fleet *f)
+static void
+take_away(struct fleet *f)
 {
-	struct child *child, *successor;
-	struct seat *s;
+	struct seat *s = list_entry(f->now.seats.prev, struct seat, node);
+	struct child *child = s->child, *successor = s->successor;
 
-	if (f->now.nseats <= 1) {
-		errno = ERANGE;
-		return -1;
-	}
-	s = list_entry(f->now.seats.prev, struct seat, node);
-	child = s->child;
-	successor = s->successor;
 	if (!s->born)
 		f->unborn--;
 	seat_free(s);
 	if (child != NULL)
-		dismiss(child);
+		dismiss(child, CAUSE_SCALED);
 	if (successor != NULL)
-		dismiss(successor);
+		dismiss(successor, CAUSE_SCALED);
+}
+
+int
+fleet_scale(struct fleet *f, unsigned count)
+{
+	while (f->now.nseats < count)
+		if (add(f) == -1)
+			return -1;
+	while (f->now.nseats > count)
+		take_away(f);
 	count_serving(f);
 	return 0;
+}
+
+int
+fleet_replace(struct fleet *f, struct child *c)
+{
+	if (fleet_is_renewing(f)) {
+		errno = EBUSY;
+		return -1;
+	}
+	return replace(c, CAUSE_ASKED);
+}
+
+struct child *
+fleet_find(struct fleet *f, unsigned id)
+{
+	struct list *n;
+	struct child *c;
+
+	for (n = f->now.seats.next; n != &f->now.seats; n = n->next) {
+		c = list_entry(n, struct seat, node)->child;
+		if (c != NULL && c->id == id)
+			return c;
+	}
+	return NULL;
+}
+
+void
+fleet_check_stopped(struct fleet *f)
+{
+	struct list *n, *next;
+
+	list_foreach_safe(n, next, &f->children)
+		child_check_stopped(list_entry(n, struct child, node));
 }
 
 void
@@ -459,9 +510,11 @@ fleet_stop(struct fleet *f, bool now)
 		    node)->refill);
 	list_foreach_safe(n, next, &f->children) {
 		if (now)
-			child_stop_now(list_entry(n, struct child, node));
+			child_stop_now(list_entry(n, struct child, node),
+			    CAUSE_STOP);
 		else
-			child_drain(list_entry(n, struct child, node));
+			child_drain(list_entry(n, struct child, node),
+			    CAUSE_STOP);
 	}
 	if (list_empty(&f->children))
 		f->ops->on_empty(f);

@@ -18,10 +18,15 @@
 #include "loop/loop.h"
 #include "master/spawn.h"
 
+struct child;
 struct fleet;
 struct fleet_ops {
-	/* The number of serving workers has changed. */
+	/* Something has become different: who serves, drains, is gone. */
 	void	(*on_change)(struct fleet *);
+	/* That worker hangs (see child.h), or is dead: its cause and end are
+	 * known, it is in no seat any more. */
+	void	(*on_hang)(struct fleet *, const struct child *);
+	void	(*on_exit)(struct fleet *, const struct child *);
 	/* A worker of the first start could not start; status is its own
 	 * (1 or 3). The owner is expected to call fleet_stop(). */
 	void	(*on_failed)(struct fleet *, int status);
@@ -33,10 +38,26 @@ struct fleet_ops {
 	void	(*on_empty)(struct fleet *);
 };
 
+/* A place to be filled. While a worker is being replaced it has two: the
+ * one that serves, and its successor that starts. */
+struct seat {
+	struct list		 node;		/* its cohort's */
+	struct fleet		*fleet;
+	struct cohort		*cohort;
+	struct child		*child;		/* or NULL */
+	struct child		*successor;	/* or NULL */
+	struct loop_timer	 refill;
+	nsec_t			 pause;		/* before the next refill */
+	bool			 born;		/* has served once */
+	unsigned		 ends;		/* that nobody had asked for */
+	nsec_t			 last_when;	/* of them; 0: none */
+	char			 last_end[64];
+};
+
 /* The seats of one generation. */
 struct cohort {
 	const struct spawn	*spawn;
-	struct list		 seats;		/* struct seat, fleet.c */
+	struct list		 seats;		/* struct seat */
 	unsigned		 nseats;
 	unsigned		 generation;
 };
@@ -67,10 +88,17 @@ void	 fleet_stop(struct fleet *, bool now);
  * while one is starting. 0, or -1 with errno. */
 int	 fleet_renew(struct fleet *, const struct spawn *, unsigned count);
 bool	 fleet_is_renewing(const struct fleet *);
-/* One worker more or less than now; never below one. 0, or -1 with errno
- * (ERANGE: that would be too few or too many). */
-int	 fleet_add(struct fleet *);
-int	 fleet_remove(struct fleet *);
+/* So many workers from now on, 1 to FLEET_MAX; not while a generation is
+ * starting. 0, or -1 with errno. */
+#define FLEET_MAX	1024	/* workers.count has the same bound */
+int	 fleet_scale(struct fleet *, unsigned count);
+/* Replace one worker: its successor starts, then it drains. 0, or -1 with
+ * errno (EBUSY: that is under way, or a generation is starting). */
+int	 fleet_replace(struct fleet *, struct child *);
+/* A worker that sits in a seat of the serving generation, or NULL. */
+struct child *fleet_find(struct fleet *, unsigned id);
+/* After SIGCHLD: see child.h. */
+void	 fleet_check_stopped(struct fleet *);
 bool	 fleet_has(struct fleet *, pid_t);
 /* Not to a generation that is still starting: its logs may be others. */
 void	 fleet_reopen(struct fleet *, const char *names, const int *fds,

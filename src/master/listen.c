@@ -323,7 +323,7 @@ open_unix(struct listeners *ls, const struct conf_listen *cl,
 
 	if (kept != 0)
 		return kept == 1 ? 0 : -1;
-	if ((fd = unix_listen(cl, &made)) == -1)
+	if ((fd = unix_listen(cl, "listen", &made)) == -1)
 		return -1;
 	if ((l = add(ls, fd)) == NULL ||
 	    (l->path = strdup(cl->path)) == NULL) {

@@ -14,47 +14,14 @@
 #include "base/defs.h"
 #include "base/fd.h"
 #include "base/log.h"
-#include "loop/loop.h"
-#include "master/fleet.h"
+#include "master/child.h"
 #include "master/listen.h"
-#include "master/notify.h"
-#include "master/pidfile.h"
+#include "master/master_priv.h"
 #include "master/privs.h"
-#include "master/reload.h"
-#include "master/setup.h"
 
 enum { STATUS_OK = 0, STATUS_RUNTIME = 1 };
 
-struct master {
-	struct setup		*setup;		/* what serves is made of */
-	struct loop		*loop;
-	struct notify		 notify;
-	struct pidfile		 pidfile;
-	struct fleet		 fleet;
-	struct reload		 reload;
-	bool			 reopen_again;	/* when the reload is over */
-	bool			 announced;	/* "running on" was logged */
-	bool			 ready;		/* READY=1 was sent */
-	bool			 stopping;
-	int			 status;
-};
-
-/* ---- stopping ----------------------------------------------------------- */
-
-/* The workers take what is queued and close their copies; ours go at once, so
- * that the last of theirs closes the port. */
-static void
-stop(struct master *m, bool now)
-{
-	if (!m->stopping) {
-		m->stopping = true;
-		notify_send(&m->notify, "STOPPING=1\nSTATUS=Shutting down");
-	}
-	listeners_set_last(&m->setup->listeners, NULL);
-	fleet_stop(&m->fleet, now);
-	reload_abort(&m->reload, m->setup);
-	listeners_close(&m->setup->listeners);
-}
+/* ---- signals ------------------------------------------------------------ */
 
 static const char *
 signal_name(int signo)
@@ -74,91 +41,26 @@ on_stop_signal(struct loop *loop UNUSED, int signo, void *arg)
 		    signal_name(signo));
 	else
 		log_info("Received %s, shutting down", signal_name(signo));
-	stop(m, m->stopping);
+	master_stop(m, m->stopping);
 }
 
 static void
 on_quit_signal(struct loop *loop UNUSED, int signo, void *arg)
 {
 	log_info("Received %s, stopping at once", signal_name(signo));
-	stop(arg, true);
+	master_stop(arg, true);
 }
 
-/* ---- logs --------------------------------------------------------------- */
-
-/* The workers may not be allowed to open them: they get the descriptors. */
-static void
-reopen(struct master *m)
-{
-	const struct conf *conf = m->setup->conf;
-	bool error = setup_is_file(conf->log_error);
-	bool access = setup_is_file(conf->log_access), failed = false;
-	int fds[2];
-	size_t n = 0;
-
-	if (error && log_reopen() == -1) {
-		log_err("log.error: %s: %s", conf->log_error,
-		    strerror(errno));
-		failed = true;
-		error = false;
-	}
-	if (access && setup_reopen_access(m->setup) == -1) {
-		log_err("log.access: %s: %s", conf->log_access,
-		    strerror(errno));
-		failed = true;
-		access = false;
-	}
-	if (error)
-		fds[n++] = log_fd();
-	if (access)
-		fds[n++] = m->setup->access_fd;
-	if (n > 0)
-		fleet_reopen(&m->fleet, n == 2 ? "error access" :
-		    error ? "error" : "access", fds, n);
-	if (!failed)
-		log_info("Log files reopened");
-}
-
-/* A generation that is starting has logs of its own, perhaps others: its
- * turn comes when it is known whether it stays. */
 static void
 on_reopen_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 {
-	struct master *m = arg;
-
-	reopen(m);
-	m->reopen_again = fleet_is_renewing(&m->fleet);
-}
-
-/* ---- another generation, another number --------------------------------- */
-
-static void
-tell_status(struct master *m, const char *first)
-{
-	notify_send(&m->notify, "%sSTATUS=%u of %u workers serve", first,
-	    m->fleet.serving, m->fleet.now.nseats);
+	(void)master_reopen(arg, NULL);
 }
 
 static void
 on_reload_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 {
-	struct master *m = arg;
-
-	if (m->stopping)
-		return;
-	if (fleet_is_renewing(&m->fleet)) {
-		log_warn("Received SIGHUP: refused, a reload is running");
-		return;
-	}
-	if (m->fleet.unborn > 0) {
-		log_warn("Received SIGHUP: refused, asgid is starting");
-		return;
-	}
-	log_info("Received SIGHUP, reloading");
-	notify_send(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRId64
-	    "\nSTATUS=Reloading", mono_now() / 1000);
-	if (reload_begin(&m->reload, m->setup, &m->fleet) == -1)
-		tell_status(m, "READY=1\n");
+	(void)master_reload(arg, "SIGHUP", NULL);
 }
 
 /* SIGTTIN: one worker more; SIGTTOU: one less. */
@@ -166,26 +68,10 @@ static void
 on_scale_signal(struct loop *loop UNUSED, int signo, void *arg)
 {
 	struct master *m = arg;
-	bool more = signo == SIGTTIN;
-	const char *name = more ? "SIGTTIN" : "SIGTTOU";
+	unsigned count = m->fleet.now.nseats;
 
-	if (m->stopping)
-		return;
-	if (fleet_is_renewing(&m->fleet)) {
-		log_warn("Received %s: refused, a reload is running", name);
-		return;
-	}
-	if ((more ? fleet_add(&m->fleet) : fleet_remove(&m->fleet)) == -1) {
-		if (errno == ERANGE)
-			log_warn("Received %s: %u worker(s) it is already",
-			    name, m->fleet.now.nseats);
-		else
-			log_err("Received %s: %s", name, strerror(errno));
-		return;
-	}
-	log_info("Received %s: now %u worker(s)", name,
-	    m->fleet.now.nseats);
-	tell_status(m, "");
+	log_info("Received %s", signo == SIGTTIN ? "SIGTTIN" : "SIGTTOU");
+	(void)master_scale(m, signo == SIGTTIN ? count + 1 : count - 1, NULL);
 }
 
 /*
@@ -194,9 +80,8 @@ on_scale_signal(struct loop *loop UNUSED, int signo, void *arg)
  * turn; one that has died since comes back by its own signal.
  */
 static void
-on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
+bury_orphans(struct master *m)
 {
-	struct master *m = arg;
 	siginfo_t info = { .si_pid = 0 };
 
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
@@ -204,6 +89,16 @@ on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 		(void)waitid(P_PID, (id_t)info.si_pid, NULL, WEXITED);
 		info.si_pid = 0;
 	}
+}
+
+static void
+on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
+{
+	struct master *m = arg;
+
+	fleet_check_stopped(&m->fleet);
+	if (getpid() == 1)
+		bury_orphans(m);
 }
 
 /* ---- the fleet's news --------------------------------------------------- */
@@ -237,27 +132,45 @@ on_change(struct fleet *f)
 		m->ready = true;
 		notify_send(&m->notify, "READY=1\nMAINPID=%d", (int)getpid());
 	}
-	tell_status(m, "");
+	if (f->serving != m->told_serving)
+		master_tell(m, "");
+	command_check(m);
 }
 
 static void
 on_renewed(struct fleet *f, const char *why)
 {
+	master_reloaded(container_of(f, struct master, fleet), why);
+}
+
+static void
+on_hang(struct fleet *f UNUSED, const struct child *c UNUSED)
+{
+	STAT_ADD(worker_hangs, 1);
+}
+
+static const enum stat_id exits[CAUSE_NCAUSE] = {
+	[CAUSE_NONE]		= STAT_exits_exit,
+	[CAUSE_RECYCLED]	= STAT_exits_recycled,
+	[CAUSE_RELOAD]		= STAT_exits_reload,
+	[CAUSE_SCALED]		= STAT_exits_scaled,
+	[CAUSE_ASKED]		= STAT_exits_asked,
+	[CAUSE_STOP]		= STAT_exits_stop,
+	[CAUSE_STARTUP]		= STAT_exits_startup,
+	[CAUSE_CRASH]		= STAT_exits_crash,
+	[CAUSE_KILLED]		= STAT_exits_killed,
+	[CAUSE_EXIT]		= STAT_exits_exit,
+	[CAUSE_HANG]		= STAT_exits_hang,
+	[CAUSE_DEADLINE]	= STAT_exits_deadline,
+};
+
+static void
+on_exit_of(struct fleet *f, const struct child *c)
+{
 	struct master *m = container_of(f, struct master, fleet);
 
-	if (why == NULL) {
-		reload_commit(&m->reload, &m->setup);
-		log_info("Reloaded: %u worker(s) of generation %u serve",
-		    f->now.nseats, f->now.generation);
-	} else {
-		reload_abort(&m->reload, m->setup);
-		log_err("Reload failed, the old workers serve on: %s", why);
-	}
-	tell_status(m, "READY=1\n");
-	if (m->reopen_again) {
-		m->reopen_again = false;
-		reopen(m);
-	}
+	stats_add(exits[c->cause], 1);
+	command_on_exit(m, c);
 }
 
 static void
@@ -266,17 +179,20 @@ on_failed(struct fleet *f, int status)
 	struct master *m = container_of(f, struct master, fleet);
 
 	m->status = status;
-	stop(m, false);
+	master_stop(m, false);
 }
 
 static void
 on_empty(struct fleet *f)
 {
+	command_on_end(container_of(f, struct master, fleet));
 	loop_stop(f->loop);
 }
 
 static const struct fleet_ops fleet_ops = {
 	.on_change	= on_change,
+	.on_hang	= on_hang,
+	.on_exit	= on_exit_of,
 	.on_failed	= on_failed,
 	.on_renewed	= on_renewed,
 	.on_empty	= on_empty,
@@ -297,6 +213,23 @@ init_stdio(struct master *m UNUSED)
 	} while (fd <= STDERR_FILENO);
 	close(fd);
 	return STATUS_OK;
+}
+
+static int
+init_stats(struct master *m)
+{
+	if ((m->stats = stats_new()) == NULL) {
+		log_err("statistics: %s", strerror(errno));
+		return STATUS_RUNTIME;
+	}
+	m->setup->spawn.stats = m->stats;
+	return STATUS_OK;
+}
+
+static void
+fini_stats(struct master *m)
+{
+	stats_free(&m->stats);
 }
 
 static int
@@ -321,11 +254,16 @@ init_access(struct master *m)
 static int
 init_privs(struct master *m)
 {
-	int status = privs_init(&m->setup->privs, m->setup->conf);
+	const struct conf *conf = m->setup->conf;
+	int status = privs_init(&m->setup->privs, conf);
 
-	if (status == STATUS_OK)
-		privs_raise_nofile(m->setup->conf);
-	return status;
+	if (status != STATUS_OK)
+		return status;
+	/* a developer's "asgid main:app" in a container needs no telling */
+	if (geteuid() == 0 && !m->setup->privs.drop && *conf->file != '\0')
+		log_warn("the application runs as root: set user");
+	privs_raise_nofile(conf);
+	return STATUS_OK;
 }
 
 static int
@@ -368,8 +306,7 @@ static const struct {
 	{ SIGTTIN,	on_scale_signal },
 	{ SIGTTOU,	on_scale_signal },
 	{ SIGPIPE,	LOOP_SIGNAL_IGNORE },
-	/* if a careless parent ignores it, our children are reaped for us */
-	{ SIGCHLD,	NULL },
+	{ SIGCHLD,	on_child_signal },
 };
 
 static int
@@ -386,9 +323,6 @@ init_signals(struct master *m)
 			return STATUS_RUNTIME;
 		}
 	}
-	if (getpid() == 1 &&
-	    loop_signal(m->loop, SIGCHLD, on_child_signal, m) == -1)
-		log_warn("SIGCHLD: %s", strerror(errno));
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	return STATUS_OK;
@@ -418,6 +352,19 @@ static void
 fini_notify(struct master *m)
 {
 	notify_fini(&m->notify);
+}
+
+static int
+init_control(struct master *m)
+{
+	return control_init(&m->control, m->loop, m->setup->conf,
+	    &command_ops, m) == 0 ? STATUS_OK : STATUS_RUNTIME;
+}
+
+static void
+fini_control(struct master *m)
+{
+	control_fini(&m->control);
 }
 
 static int
@@ -451,6 +398,7 @@ static const struct step {
 } steps[] = {
 	{ "standard descriptors",	init_stdio,	NULL },
 	{ "log",		init_log,	NULL },
+	{ "statistics",		init_stats,	fini_stats },
 	{ "notify",		init_notify,	fini_notify },
 	{ "privileges",		init_privs,	NULL },
 	{ "pid file",		init_pidfile,	fini_pidfile },
@@ -458,6 +406,7 @@ static const struct step {
 	{ "access log",		init_access,	NULL },
 	{ "loop",		init_loop,	fini_loop },
 	{ "signals",		init_signals,	NULL },
+	{ "control socket",	init_control,	fini_control },
 	{ "workers",		init_fleet,	fini_fleet },
 };
 
@@ -479,9 +428,13 @@ int
 master_run(struct conf *conf, const char *worker, int argc,
     char *const argv[])
 {
-	struct master m = { .reload = { .argc = argc, .argv = argv } };
+	struct master m = {
+		.reload = { .argc = argc, .argv = argv },
+		.started = mono_now(), .started_at = time(NULL),
+	};
 	size_t done;
 
+	list_init(&m.waiters);
 	if ((m.setup = setup_new(conf, worker)) == NULL) {
 		log_err("configuration: %s", strerror(errno));
 		return STATUS_RUNTIME;
@@ -496,6 +449,7 @@ master_run(struct conf *conf, const char *worker, int argc,
 		if (steps[--done].fini != NULL)
 			steps[done].fini(&m);
 	setup_free(&m.setup);
+	buf_fini(&m.reload_text);
 	if (m.announced || m.stopping)
 		log_info("Finished asgid [%d]", (int)getpid());
 	return m.status;

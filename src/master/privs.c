@@ -144,9 +144,6 @@ resolve(struct privs *p, const struct conf *conf)
 	if (geteuid() != 0)
 		return check_unprivileged(p, conf);
 	p->drop = *conf->user != '\0' || *conf->group != '\0';
-	/* a developer's "asgid main:app" in a container needs no telling */
-	if (*conf->user == '\0' && *conf->file != '\0')
-		log_warn("the application runs as root: set user");
 	if (p->drop && find_groups(p, p->user != NULL ? p->user : "") == -1) {
 		log_err("user: %s", strerror(errno));
 		return EXIT_RUNTIME;

@@ -20,19 +20,13 @@ log_lines(const char *text)
 	}
 }
 
-static struct conf *
-parse(const struct reload *r)
+struct conf *
+reload_parse(const struct reload *r, struct buf *errors)
 {
 	enum conf_action action = CONF_RUN;
-	struct buf errors = BUF_INIT;
-	struct conf *conf;
 	bool usage = false;
 
-	conf = conf_from_argv(r->argc, r->argv, &action, &errors, &usage);
-	if (conf == NULL)
-		log_lines(buf_str(&errors));
-	buf_fini(&errors);
-	return conf;
+	return conf_from_argv(r->argc, r->argv, &action, errors, &usage);
 }
 
 static void
@@ -94,28 +88,38 @@ prepare(struct setup *next, const struct setup *now)
 	return apply_log(now->conf, next->conf);
 }
 
-int
-reload_begin(struct reload *r, const struct setup *now, struct fleet *fleet)
+static enum reload_outcome
+fail(struct reload *r, enum reload_outcome outcome)
 {
-	struct conf *conf = parse(r);
-
-	if (conf == NULL)
-		goto fail;
-	if ((r->next = setup_new(conf, now->spawn.worker)) == NULL ||
-	    compare(now->conf, conf) == -1) {
-		log_err("reload: %s", strerror(errno));
-		goto fail;
-	}
-	if (prepare(r->next, now) == -1)
-		goto fail;
-	if (fleet_renew(fleet, &r->next->spawn, conf_workers(conf)) == 0)
-		return 0;
-	log_err("workers: %s", strerror(errno));
-	(void)apply_log(conf, now->conf);
-fail:
 	setup_free(&r->next);
 	log_err("Reload failed, nothing was changed");
-	return -1;
+	return outcome;
+}
+
+enum reload_outcome
+reload_begin(struct reload *r, const struct setup *now, struct fleet *fleet)
+{
+	struct buf errors = BUF_INIT;
+	struct conf *conf = reload_parse(r, &errors);
+
+	if (conf == NULL)
+		log_lines(buf_str(&errors));
+	buf_fini(&errors);
+	if (conf == NULL)
+		return fail(r, RELOAD_INVALID);
+	r->next = setup_new(conf, now->spawn.worker);
+	if (r->next == NULL || compare(now->conf, conf) == -1) {
+		log_err("reload: %s", strerror(errno));
+		return fail(r, RELOAD_FAILED);
+	}
+	r->next->spawn.stats = now->spawn.stats;
+	if (prepare(r->next, now) == -1)
+		return fail(r, RELOAD_FAILED);
+	if (fleet_renew(fleet, &r->next->spawn, conf_workers(conf)) == 0)
+		return RELOAD_BEGUN;
+	log_err("workers: %s", strerror(errno));
+	(void)apply_log(conf, now->conf);
+	return fail(r, RELOAD_FAILED);
 }
 
 void

@@ -17,9 +17,15 @@ struct reload {
 	struct setup	*next;		/* NULL: none is under way */
 };
 
-/* Start the next generation. 0, or -1 after logging why not: nothing has
- * changed then. */
-int	 reload_begin(struct reload *, const struct setup *now,
+/* The configuration as the file and the command line have it now: the
+ * caller's. NULL with all errors, one line each. */
+struct conf *reload_parse(const struct reload *, struct buf *errors);
+
+enum reload_outcome { RELOAD_BEGUN, RELOAD_INVALID, RELOAD_FAILED };
+
+/* Start the next generation; or, after logging why not, nothing has changed:
+ * the configuration is invalid, or something else is in the way. */
+enum reload_outcome reload_begin(struct reload *, const struct setup *now,
 	    struct fleet *);
 /* The fleet has switched: *now becomes the new setup, the former is
  * dropped. */

@@ -20,7 +20,7 @@ struct setup {
 };
 
 /* Nothing is opened yet. Takes over conf, also when it fails (NULL, errno);
- * `worker` must outlive it. */
+ * `worker` must outlive it, and so must the statistics that spawn wants. */
 struct setup *setup_new(struct conf *, const char *worker);
 /* Closes and frees all; NULLs the pointer. */
 void	 setup_free(struct setup **);

@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "master/listen.h"
 #include "master/privs.h"
+#include "stats/stats.h"
 
 /* What all workers have in common. */
 struct spawn {
@@ -19,6 +20,7 @@ struct spawn {
 	const struct privs	*privs;
 	const struct listeners	*listeners;
 	int			 access_fd;	/* -1: no access log */
+	struct stats_segment	*stats;
 };
 
 struct spawned {
@@ -30,6 +32,6 @@ struct spawned {
 /* 0, or -1 with errno. That the program cannot be executed is found out in
  * the child, which logs it and exits with 1. */
 int	 spawn_worker(const struct spawn *, unsigned id, unsigned generation,
-	    struct spawned *);
+	    int slot, struct spawned *);
 
 #endif

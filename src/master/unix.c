@@ -5,6 +5,7 @@
 #include <sys/un.h>
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -49,44 +50,68 @@ in_use(const struct sockaddr_un *un)
 /* bind() found something at the path: make room if it is a socket that
  * nobody listens on. 0, or -1 after logging. */
 static int
-remove_stale(const struct sockaddr_un *un)
+remove_stale(const char *what, const struct sockaddr_un *un)
 {
 	struct stat st;
 
 	if (lstat(un->sun_path, &st) == -1)
 		return errno == ENOENT ? 0 : -1;
 	if (!S_ISSOCK(st.st_mode)) {
-		log_err("listen unix:%s: a file that is no socket is there",
-		    un->sun_path);
+		log_err("%s unix:%s: a file that is no socket is there",
+		    what, un->sun_path);
 		return -1;
 	}
 	if (in_use(un)) {
-		log_err("listen unix:%s: %s", un->sun_path,
+		log_err("%s unix:%s: %s", what, un->sun_path,
 		    strerror(EADDRINUSE));
 		return -1;
 	}
-	log_info("listen unix:%s: replacing a stale socket", un->sun_path);
+	log_info("%s unix:%s: replacing a stale socket", what,
+	    un->sun_path);
 	if (unlink(un->sun_path) == -1 && errno != ENOENT) {
-		log_err("listen unix:%s: %s", un->sun_path, strerror(errno));
+		log_err("%s unix:%s: %s", what, un->sun_path,
+		    strerror(errno));
 		return -1;
 	}
 	return 0;
 }
 
+const char *
+unix_obstacle(const char *path)
+{
+	struct sockaddr_un un = { .sun_family = AF_UNIX };
+	const char *slash = strrchr(path, '/');
+	char folder[sizeof(un.sun_path)] = ".";
+	struct stat st;
+
+	if (strlen(path) >= sizeof(un.sun_path))
+		return strerror(ENAMETOOLONG);
+	memcpy(un.sun_path, path, strlen(path));
+	if (slash != NULL)
+		snprintf(folder, sizeof(folder), "%.*s",
+		    (int)(slash - path) + (slash == path), path);
+	if (access(folder, W_OK | X_OK) == -1)
+		return strerror(errno);
+	if (lstat(path, &st) == 0 && (!S_ISSOCK(st.st_mode) || in_use(&un)))
+		return "somebody else's";
+	return NULL;
+}
+
 /* (uid_t)-1 and (gid_t)-1 for what is not set. 0, or -1 after logging. */
 static int
-find_owner(const struct conf_listen *cl, uid_t *uid, gid_t *gid)
+find_owner(const char *what, const struct conf_listen *cl, uid_t *uid,
+    gid_t *gid)
 {
 	*uid = (uid_t)-1;
 	*gid = (gid_t)-1;
 	if (*cl->owner != '\0' &&
 	    privs_find_user(cl->owner, uid, NULL) == -1) {
-		log_err("listen unix:%s: no such user: %s", cl->path,
+		log_err("%s unix:%s: no such user: %s", what, cl->path,
 		    cl->owner);
 		return -1;
 	}
 	if (*cl->group != '\0' && privs_find_group(cl->group, gid) == -1) {
-		log_err("listen unix:%s: no such group: %s", cl->path,
+		log_err("%s unix:%s: no such group: %s", what, cl->path,
 		    cl->group);
 		return -1;
 	}
@@ -94,30 +119,30 @@ find_owner(const struct conf_listen *cl, uid_t *uid, gid_t *gid)
 }
 
 static int
-set_owner(const struct conf_listen *cl)
+set_owner(const char *what, const struct conf_listen *cl)
 {
 	uid_t uid;
 	gid_t gid;
 
-	if (find_owner(cl, &uid, &gid) == -1)
+	if (find_owner(what, cl, &uid, &gid) == -1)
 		return -1;
 	if ((uid == (uid_t)-1 && gid == (gid_t)-1) ||
 	    lchown(cl->path, uid, gid) == 0)
 		return 0;
-	log_err("listen unix:%s: owner %s group %s: %s", cl->path, cl->owner,
-	    cl->group, strerror(errno));
+	log_err("%s unix:%s: owner %s group %s: %s", what, cl->path,
+	    cl->owner, cl->group, strerror(errno));
 	return -1;
 }
 
 int
-unix_listen(const struct conf_listen *cl, struct stat *made)
+unix_listen(const struct conf_listen *cl, const char *what, struct stat *made)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
 	bool bound = false;
 	int fd;
 
 	if (strlen(cl->path) >= sizeof(un.sun_path)) {
-		log_err("listen unix:%s: longer than %zu bytes", cl->path,
+		log_err("%s unix:%s: longer than %zu bytes", what, cl->path,
 		    sizeof(un.sun_path) - 1);
 		return -1;
 	}
@@ -127,7 +152,7 @@ unix_listen(const struct conf_listen *cl, struct stat *made)
 	if (bind_with_mode(fd, &un, cl->mode) == -1) {
 		if (errno != EADDRINUSE)
 			goto fail;
-		if (remove_stale(&un) == -1)
+		if (remove_stale(what, &un) == -1)
 			goto fail_logged;
 		if (bind_with_mode(fd, &un, cl->mode) == -1)
 			goto fail;
@@ -136,12 +161,12 @@ unix_listen(const struct conf_listen *cl, struct stat *made)
 	/* connecting is refused until listen(): the owner is right by then */
 	if (lstat(cl->path, made) == -1)
 		goto fail;
-	if (set_owner(cl) == -1)
+	if (set_owner(what, cl) == -1)
 		goto fail_logged;
 	if (listen(fd, cl->backlog) == 0)
 		return fd;
 fail:
-	log_err("listen unix:%s: %s", cl->path, strerror(errno));
+	log_err("%s unix:%s: %s", what, cl->path, strerror(errno));
 fail_logged:
 	fd_close(&fd);
 	if (bound)
@@ -164,7 +189,7 @@ unix_check(const struct conf_listen *cl)
 	uid_t uid;
 	gid_t gid;
 
-	return find_owner(cl, &uid, &gid);
+	return find_owner("listen", cl, &uid, &gid);
 }
 
 /* Narrow first, so that nobody passes who is allowed neither before nor
@@ -175,7 +200,7 @@ unix_adjust(const struct conf_listen *cl)
 	uid_t uid;
 	gid_t gid;
 
-	if (find_owner(cl, &uid, &gid) == -1)
+	if (find_owner("listen", cl, &uid, &gid) == -1)
 		return;
 	if (uid == (uid_t)-1)
 		uid = geteuid();

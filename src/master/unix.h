@@ -13,8 +13,12 @@
 #include "conf/conf.h"
 
 /* A listening descriptor, close-on-exec, non-blocking; *made tells its file
- * again from one that somebody else puts there later. -1 after logging. */
-int	 unix_listen(const struct conf_listen *, struct stat *made);
+ * again from one that somebody else puts there later; `option` names it in
+ * the log ("listen"). -1 after logging. */
+int	 unix_listen(const struct conf_listen *, const char *option,
+	    struct stat *made);
+/* What stands in the way of a socket at this path, or NULL. */
+const char *unix_obstacle(const char *path);
 /* Is the file still the one that was made? */
 bool	 unix_is_ours(const char *path, const struct stat *made);
 /* Do owner and group exist? 0, or -1 after logging. */

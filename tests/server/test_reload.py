@@ -290,7 +290,7 @@ def test_scale(site):
     d.signal(signal.SIGTTIN)
     poll(lambda: len(d.workers()) == 3, "three workers", LIMIT)
     d.signal(signal.SIGTTOU)
-    d.wait_log("Received SIGTTOU: now 2")
+    d.wait_log(r"Now 2 worker\(s\)")
     poll(lambda: len(d.workers()) == 2, "two workers", LIMIT)
     assert d.get().text == "version 0"
     d.baseline = {}

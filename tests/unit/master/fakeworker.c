@@ -294,8 +294,8 @@ report(void)
 	size_t i;
 
 	log_info("fake: born id=%u generation=%u channel=%d error=%d "
-	    "access=%d app=%s", b->id, b->generation, b->channel,
-	    b->error_fd, b->access_fd, fake.conf->app);
+	    "access=%d stats=%d app=%s", b->id, b->generation, b->channel,
+	    b->error_fd, b->access_fd, b->stats_fd, fake.conf->app);
 	for (i = 0; i < b->nlisteners; i++)
 		log_info("fake: listener %d", b->listeners[i]);
 	for (i = 0; i < countof(env); i++)

@@ -1,0 +1,200 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the master does when it is asked to, whoever asks.
+ */
+#include "master/master_priv.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/log.h"
+
+/* The service manager's view. */
+void
+master_tell(struct master *m, const char *first)
+{
+	m->told_serving = m->fleet.serving;
+	notify_send(&m->notify, "%sSTATUS=%u of %u workers serve", first,
+	    m->fleet.serving, m->fleet.now.nseats);
+}
+
+/* ---- stopping ----------------------------------------------------------- */
+
+/* The workers take what is queued and close their copies; ours go at once, so
+ * that the last of theirs closes the port. */
+void
+master_stop(struct master *m, bool now)
+{
+	if (!m->stopping) {
+		m->stopping = true;
+		notify_send(&m->notify, "STOPPING=1\nSTATUS=Shutting down");
+		command_on_stop(m);
+	}
+	listeners_set_last(&m->setup->listeners, NULL);
+	fleet_stop(&m->fleet, now);
+	reload_abort(&m->reload, m->setup);
+	listeners_close(&m->setup->listeners);
+}
+
+/* ---- logs --------------------------------------------------------------- */
+
+static bool
+reopen_failed(const char *option, const char *path, struct buf *why)
+{
+	const char *error = strerror(errno);
+
+	log_err("%s: %s: %s", option, path, error);
+	if (why != NULL)
+		buf_printf(why, "%s: %s: %s\n", option, path, error);
+	return false;
+}
+
+/* The workers may not be allowed to open them: they get the descriptors. A
+ * generation that is starting has logs of its own, perhaps others: its turn
+ * comes when it is known whether it stays. */
+enum ctl_result_id
+master_reopen(struct master *m, struct buf *why)
+{
+	const struct conf *conf = m->setup->conf;
+	bool error = setup_is_file(conf->log_error);
+	bool access = setup_is_file(conf->log_access);
+	size_t n = 0, wanted = (size_t)error + access;
+	int fds[2];
+
+	m->reopen_again = fleet_is_renewing(&m->fleet);
+	if (error && log_reopen() == -1)
+		error = reopen_failed("log.error", conf->log_error, why);
+	if (access && setup_reopen_access(m->setup) == -1)
+		access = reopen_failed("log.access", conf->log_access, why);
+	if (error)
+		fds[n++] = log_fd();
+	if (access)
+		fds[n++] = m->setup->access_fd;
+	if (n > 0)
+		fleet_reopen(&m->fleet, n == 2 ? "error access" :
+		    error ? "error" : "access", fds, n);
+	if (n < wanted)
+		return CTL_R_FAILED;
+	log_info("Log files reopened");
+	return CTL_R_DONE;
+}
+
+/* ---- reload ------------------------------------------------------------- */
+
+/* Why nothing can be begun now, or NULL. */
+static const char *
+obstacle(const struct master *m, char text[128])
+{
+	if (m->stopping)
+		return "asgid is stopping";
+	if (m->fleet.unborn > 0)
+		return "asgid is starting";
+	if (!fleet_is_renewing(&m->fleet))
+		return NULL;
+	snprintf(text, 128, "a reload is running (%s)", m->reload_by);
+	return text;
+}
+
+/* To who asked, or else to the log. */
+static void
+explain(struct buf *why, const char *what, const char *reason)
+{
+	if (why != NULL)
+		buf_printf(why, "%s\n", reason);
+	else
+		log_warn("%s: %s", what, reason);
+}
+
+enum ctl_result_id
+master_reload(struct master *m, const char *by, struct buf *why)
+{
+	static const enum ctl_result_id results[] = {
+		[RELOAD_BEGUN]		= CTL_R_WAITING,
+		[RELOAD_INVALID]	= CTL_R_INVALID,
+		[RELOAD_FAILED]		= CTL_R_FAILED,
+	};
+	const char *reason;
+	char text[128];
+
+	if ((reason = obstacle(m, text)) != NULL) {
+		log_warn("Reload by %s refused: %s", by, reason);
+		if (why != NULL)
+			buf_printf(why, "%s\n", reason);
+		return CTL_R_CONFLICT;
+	}
+	log_info("Reloading (%s)", by);
+	snprintf(m->reload_by, sizeof(m->reload_by), "%s", by);
+	m->reload_at = time(NULL);
+	buf_reset(&m->reload_text);
+	notify_send(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRId64
+	    "\nSTATUS=Reloading", mono_now() / 1000);
+	log_tee(&m->reload_text);
+	m->reload_result = results[reload_begin(&m->reload, m->setup,
+	    &m->fleet)];
+	log_tee(NULL);
+	if (m->reload_result == CTL_R_WAITING)
+		return CTL_R_WAITING;
+	STAT_ADD(reloads_failed, 1);
+	if (why != NULL)
+		buf_puts(why, buf_str(&m->reload_text));
+	master_tell(m, "READY=1\n");
+	return m->reload_result;
+}
+
+void
+master_reloaded(struct master *m, const char *why)
+{
+	const struct fleet *f = &m->fleet;
+
+	if (why == NULL) {
+		reload_commit(&m->reload, &m->setup);
+		control_set_conf(&m->control, m->setup->conf);
+		m->reload_result = CTL_R_DONE;
+		STAT_ADD(reloads_ok, 1);
+		log_info("Reloaded: %u worker(s) of generation %u serve",
+		    f->now.nseats, f->now.generation);
+		buf_printf(&m->reload_text, "%u worker(s) of generation %u "
+		    "serve\n", f->now.nseats, f->now.generation);
+	} else {
+		reload_abort(&m->reload, m->setup);
+		m->reload_result = CTL_R_FAILED;
+		STAT_ADD(reloads_failed, 1);
+		log_err("Reload failed, the old workers serve on: %s", why);
+		buf_printf(&m->reload_text, "%s\nthe old workers serve on\n",
+		    why);
+	}
+	master_tell(m, "READY=1\n");
+	command_on_reload(m);
+	if (m->reopen_again)
+		(void)master_reopen(m, NULL);
+}
+
+/* ---- number of workers -------------------------------------------------- */
+
+enum ctl_result_id
+master_scale(struct master *m, unsigned count, struct buf *why)
+{
+	const char *reason;
+	char text[128], what[48];
+
+	snprintf(what, sizeof(what), "%u worker(s)", count);
+	if ((reason = obstacle(m, text)) != NULL) {
+		explain(why, what, reason);
+		return CTL_R_CONFLICT;
+	}
+	if (count < 1 || count > FLEET_MAX) {
+		snprintf(text, sizeof(text), "expected 1 to %d workers",
+		    FLEET_MAX);
+		explain(why, what, text);
+		return CTL_R_USAGE;
+	}
+	if (fleet_scale(&m->fleet, count) == -1) {
+		explain(why, what, strerror(errno));
+		return CTL_R_FAILED;
+	}
+	log_info("Now %s", what);
+	master_tell(m, "");
+	return CTL_R_DONE;
+}

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "master/control.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <grp.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/fd.h"
+#include "base/log.h"
+#include "master/privs.h"
+#include "master/unix.h"
+
+#define CLIENTS_MAX	64
+#define BACKLOG		64
+/* For a whole line, and for taking some of an answer. */
+#define PATIENCE	(10 * NSEC_PER_SEC)
+/* Of progress that a client does not read. */
+#define UNREAD_MAX	(64 * 1024)
+#define GROUPS_MAX	256
+
+struct control_client {
+	struct list		 node;
+	struct control		*control;
+	struct loop_io		 io;
+	struct loop_timer	 deadline;
+	struct ucred		 cred;
+	bool			 owner;		/* may do everything */
+	bool			 member;	/* of control.group */
+	char			 in[CTL_LINE_MAX];
+	size_t			 nin;
+	struct buf		 out;
+	size_t			 sent;
+	bool			 busy;		/* waits for its answer */
+	bool			 progress;	/* wants to know meanwhile */
+	bool			 last;		/* no more lines will come */
+};
+
+static void on_client(struct loop *, struct loop_io *, unsigned);
+
+/* ---- a client's life ---------------------------------------------------- */
+
+static void
+client_free(struct control_client *c)
+{
+	struct control *ctl = c->control;
+
+	if (c->busy)
+		ctl->ops->on_gone(c, ctl->arg);
+	list_remove(&c->node);
+	ctl->nclients--;
+	loop_timer_del(ctl->loop, &c->deadline);
+	loop_io_del(ctl->loop, &c->io);
+	close(c->io.fd);
+	buf_fini(&c->out);
+	free(c);
+}
+
+static void
+on_deadline(struct loop *loop UNUSED, struct loop_timer *t)
+{
+	client_free(container_of(t, struct control_client, deadline));
+}
+
+/*
+ * What is waited for: room for what is unsent, the end of a client whose
+ * command runs (by edge: one that has only shut its sending side waits for
+ * its answer), else another line.
+ */
+static void
+watch(struct control_client *c)
+{
+	struct loop *loop = c->control->loop;
+	bool unsent = c->sent < c->out.len;
+	unsigned events = unsent ? LOOP_WRITE :
+	    c->busy ? LOOP_RDHUP | LOOP_EDGE : LOOP_READ;
+
+	/* not prolonged by a byte now and then */
+	if (c->busy && !unsent)
+		loop_timer_del(loop, &c->deadline);
+	else if (!loop_timer_armed(&c->deadline))
+		loop_timer_set(loop, &c->deadline, mono_now() + PATIENCE);
+	if (loop_io_set(loop, &c->io, events) == -1)
+		loop_timer_set(loop, &c->deadline, mono_now());
+}
+
+/* As much as goes. 0, or -1: the client is gone. */
+static int
+flush(struct control_client *c)
+{
+	ssize_t n;
+
+	while (c->sent < c->out.len) {
+		n = send(c->io.fd, c->out.data + c->sent,
+		    c->out.len - c->sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+		if (n == -1 && errno == EINTR)
+			continue;
+		if (n == -1)
+			return errno == EAGAIN ? 0 : -1;
+		c->sent += (size_t)n;
+	}
+	buf_reset(&c->out);
+	c->sent = 0;
+	return 0;
+}
+
+/* ---- answers ------------------------------------------------------------ */
+
+/* The client is freed by its own events only, never under the hands of who
+ * answers. */
+static void
+say(struct control_client *c, enum ctl_result_id id, struct str text)
+{
+	ctl_print_answer(&c->out, id, text);
+	if (c->out.failed || flush(c) == -1) {
+		c->last = true;
+		buf_reset(&c->out);
+		c->sent = 0;
+		(void)shutdown(c->io.fd, SHUT_RDWR);
+	}
+	watch(c);
+}
+
+static void
+answer(struct control_client *c, enum ctl_result_id id, struct str text)
+{
+	c->busy = false;
+	say(c, id, text);
+}
+
+void
+control_answer_buf(struct control_client *c, enum ctl_result_id id,
+    const struct buf *text)
+{
+	if (text->failed)
+		answer(c, CTL_R_FAILED, STR("out of memory\n"));
+	else
+		answer(c, id, (struct str){ buf_str(text), text->len });
+}
+
+void
+control_answer(struct control_client *c, enum ctl_result_id id,
+    const char *fmt, ...)
+{
+	struct buf b = BUF_INIT;
+	char *text;
+	va_list ap;
+
+	va_start(ap, fmt);
+	if (vasprintf(&text, fmt, ap) == -1)
+		text = NULL;
+	va_end(ap);
+	if (text != NULL && *text != '\0')
+		buf_printf(&b, "%s%s", text,
+		    text[strlen(text) - 1] == '\n' ? "" : "\n");
+	control_answer_buf(c, id, &b);
+	buf_fini(&b);
+	free(text);
+}
+
+void
+control_progress(struct control_client *c, const char *text)
+{
+	if (c->progress && c->busy && c->out.len - c->sent < UNREAD_MAX)
+		say(c, CTL_R_WAITING, str_of(text));
+}
+
+void
+control_who(const struct control_client *c, char text[CONTROL_WHO_MAX])
+{
+	snprintf(text, CONTROL_WHO_MAX, "uid %u, pid %d",
+	    (unsigned)c->cred.uid, (int)c->cred.pid);
+}
+
+/* ---- requests ----------------------------------------------------------- */
+
+static bool
+may(const struct control_client *c, const struct ctl_command *command)
+{
+	const struct conf_list *grant = &c->control->conf->control_grant;
+	size_t i;
+
+	if (c->owner || !c->member)
+		return c->owner;
+	for (i = 0; i < grant->n; i++)
+		if (strcmp(grant->at[i], command->name) == 0)
+			return true;
+	return false;
+}
+
+static void
+take_line(struct control_client *c, char *line)
+{
+	struct control *ctl = c->control;
+	struct buf text = BUF_INIT, why = BUF_INIT;
+	struct ctl_request r;
+	char who[CONTROL_WHO_MAX];
+
+	c->busy = true;
+	if (ctl_parse_line(&r, line, &why) == -1) {
+		control_answer(c, CTL_R_USAGE, "%s", buf_str(&why));
+		goto out;
+	}
+	control_who(c, who);
+	ctl_print_request(&r, &text);
+	if (!may(c, r.command)) {
+		if (r.command->changes)
+			log_warn("control: %s: not permitted (%s)",
+			    r.command->name, who);
+		control_answer(c, CTL_R_DENIED, "not permitted to uid %u",
+		    (unsigned)c->cred.uid);
+		goto out;
+	}
+	if (r.command->changes && !text.failed)
+		log_info("control: %.*s (%s)", (int)text.len - 1, text.data,
+		    who);
+	c->progress = (r.flags & CTL_F_PROGRESS) != 0;
+	ctl->ops->on_request(c, &r, ctl->arg);
+out:
+	buf_fini(&why);
+	buf_fini(&text);
+}
+
+/* Lines that are here, one after the other's answer. */
+static void
+take_lines(struct control_client *c)
+{
+	char line[CTL_LINE_MAX], *end;
+	size_t n;
+
+	while (!c->busy && c->sent == c->out.len &&
+	    (end = memchr(c->in, '\n', c->nin)) != NULL) {
+		n = (size_t)(end - c->in);
+		memcpy(line, c->in, n);
+		line[n] = '\0';
+		while (strlen(line) < n)
+			line[strlen(line)] = 0x7f;	/* in no word either */
+		c->nin -= n + 1;
+		loop_timer_del(c->control->loop, &c->deadline);
+		memmove(c->in, end + 1, c->nin);
+		take_line(c, line);
+	}
+	if (!c->busy && c->nin == sizeof(c->in)) {
+		c->last = true;
+		c->nin = 0;
+		answer(c, CTL_R_TOO_LONG, STR("the line is too long\n"));
+	}
+}
+
+/* 0, or -1: no more will come. */
+static int
+fill(struct control_client *c)
+{
+	ssize_t n;
+
+	if (c->last || c->nin == sizeof(c->in))
+		return 0;
+	n = recv(c->io.fd, c->in + c->nin, sizeof(c->in) - c->nin,
+	    MSG_DONTWAIT);
+	if (n == -1)
+		return errno == EAGAIN || errno == EINTR ? 0 : -1;
+	if (n == 0) {
+		c->last = true;
+		return 0;
+	}
+	c->nin += (size_t)n;
+	return 0;
+}
+
+/* Who sends a line and leaves at once has still sent it. */
+static void
+on_client(struct loop *loop UNUSED, struct loop_io *io, unsigned revents)
+{
+	struct control_client *c = container_of(io, struct control_client, io);
+	bool gone = (revents & LOOP_HUP) != 0;
+
+	if (flush(c) == -1 || (gone && c->busy) ||
+	    (!c->busy && fill(c) == -1)) {
+		client_free(c);
+		return;
+	}
+	take_lines(c);
+	if (gone || (c->last && !c->busy && c->sent == c->out.len))
+		client_free(c);
+	else
+		watch(c);
+}
+
+/* ---- who is it ---------------------------------------------------------- */
+
+static bool
+is_member(const struct control *ctl, const struct control_client *c)
+{
+	gid_t wanted, groups[GROUPS_MAX];
+	socklen_t len = sizeof(groups);
+	size_t i;
+
+	if (*ctl->conf->control_group == '\0' ||
+	    privs_find_group(ctl->conf->control_group, &wanted) == -1)
+		return false;
+	if (c->cred.gid == wanted)
+		return true;
+	if (getsockopt(c->io.fd, SOL_SOCKET, SO_PEERGROUPS, groups,
+	    &len) == -1)
+		return false;
+	for (i = 0; i < len / sizeof(groups[0]); i++)
+		if (groups[i] == wanted)
+			return true;
+	return false;
+}
+
+static int
+identify(struct control_client *c)
+{
+	socklen_t len = sizeof(c->cred);
+
+	if (getsockopt(c->io.fd, SOL_SOCKET, SO_PEERCRED, &c->cred,
+	    &len) == -1)
+		return -1;
+	c->owner = c->cred.uid == 0 || c->cred.uid == geteuid();
+	c->member = is_member(c->control, c);
+	return 0;
+}
+
+/*
+ * Room for one more: the oldest that has nothing under way goes, or, for the
+ * sake of those who may do everything, the oldest of the others.
+ */
+static bool
+make_room(struct control *ctl, bool for_owner)
+{
+	struct list *n;
+	struct control_client *c, *victim = NULL;
+
+	if (ctl->nclients <= CLIENTS_MAX)
+		return true;
+	for (n = ctl->clients.next; n != ctl->clients.prev; n = n->next) {
+		c = list_entry(n, struct control_client, node);
+		if (!c->busy) {
+			victim = c;
+			break;
+		}
+		if (victim == NULL && for_owner && !c->owner)
+			victim = c;
+	}
+	if (victim != NULL)
+		client_free(victim);
+	return victim != NULL;
+}
+
+static void
+client_new(struct control *ctl, int fd)
+{
+	struct control_client *c = calloc(1, sizeof(*c));
+
+	if (c == NULL) {
+		close(fd);
+		return;
+	}
+	c->control = ctl;
+	list_append(&ctl->clients, &c->node);
+	ctl->nclients++;
+	loop_io_init(&c->io, fd, on_client);
+	loop_timer_init(&c->deadline, on_deadline);
+	if (identify(c) == -1) {
+		client_free(c);
+		return;
+	}
+	if (!make_room(ctl, c->owner)) {
+		c->last = true;
+		answer(c, CTL_R_BUSY, STR("too many connections\n"));
+		client_free(c);
+		return;
+	}
+	watch(c);
+}
+
+static void
+on_accept(struct loop *loop UNUSED, struct loop_io *io,
+    unsigned revents UNUSED)
+{
+	struct control *ctl = container_of(io, struct control, io);
+	int fd;
+
+	while ((fd = accept4(io->fd, NULL, NULL,
+	    SOCK_CLOEXEC | SOCK_NONBLOCK)) != -1)
+		client_new(ctl, fd);
+	if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
+		log_warn("control.socket: accept: %s", strerror(errno));
+}
+
+/* ---- the socket --------------------------------------------------------- */
+
+/* The folder of the path, if only that is missing. */
+static bool
+make_folder(const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	char *folder;
+	bool made;
+
+	if (slash == NULL || slash == path ||
+	    (folder = strndup(path, (size_t)(slash - path))) == NULL)
+		return false;
+	made = mkdir(folder, 0755) == 0;
+	free(folder);
+	return made;
+}
+
+static void
+remove_folder(const char *path)
+{
+	char *slash, *folder = strdup(path);
+
+	if (folder == NULL)
+		return;
+	if ((slash = strrchr(folder, '/')) != NULL) {
+		*slash = '\0';
+		(void)rmdir(folder);
+	}
+	free(folder);
+}
+
+static int
+open_socket(struct control *ctl)
+{
+	char same[] = "";
+	struct conf_listen cl = {
+		.kind = CONF_LISTEN_UNIX, .path = ctl->path, .owner = same,
+		.mode = (mode_t)ctl->conf->control_mode, .backlog = BACKLOG,
+		.group = ctl->conf->control_group,
+	};
+	int fd;
+
+	if ((fd = unix_listen(&cl, "control.socket", &ctl->made)) == -1)
+		return -1;
+	loop_io_init(&ctl->io, fd, on_accept);
+	if (loop_io_set(ctl->loop, &ctl->io, LOOP_READ) == 0)
+		return 0;
+	log_err("control.socket: %s: %s", ctl->path, strerror(errno));
+	return -1;
+}
+
+int
+control_init(struct control *ctl, struct loop *loop, const struct conf *conf,
+    const struct control_ops *ops, void *arg)
+{
+	bool optional = strcmp(conf->control_socket, "auto") == 0;
+	const char *why;
+
+	*ctl = (struct control){ .loop = loop, .conf = conf, .ops = ops,
+	    .arg = arg };
+	list_init(&ctl->clients);
+	ctl->io.fd = -1;
+	if ((ctl->path = conf_control_socket(conf)) == NULL) {
+		log_err("control.socket: %s", strerror(errno));
+		return -1;
+	}
+	if (*ctl->path == '\0')
+		return 0;
+	ctl->made_folder = make_folder(ctl->path);
+	if (optional && (why = unix_obstacle(ctl->path)) != NULL) {
+		log_info("No control socket: %s: %s", ctl->path, why);
+		*ctl->path = '\0';
+		return 0;
+	}
+	return open_socket(ctl);
+}
+
+void
+control_fini(struct control *ctl)
+{
+	struct list *n, *next;
+
+	list_foreach_safe(n, next, &ctl->clients)
+		client_free(list_entry(n, struct control_client, node));
+	if (ctl->io.fd != -1) {
+		loop_io_del(ctl->loop, &ctl->io);
+		fd_close(&ctl->io.fd);
+		unix_remove(ctl->path, &ctl->made);
+	}
+	if (ctl->made_folder)
+		remove_folder(ctl->path);
+	free(ctl->path);
+	ctl->path = NULL;
+}
+
+void
+control_set_conf(struct control *ctl, const struct conf *conf)
+{
+	ctl->conf = conf;
+}

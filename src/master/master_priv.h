@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * Shared by the files that make up the master itself: its one struct, and
+ * what signals, the control socket and watched files make it do.
+ */
+#ifndef MASTER_MASTER_PRIV_H
+#define MASTER_MASTER_PRIV_H
+
+#include <time.h>
+
+#include "base/buf.h"
+#include "ctl/ctl.h"
+#include "loop/loop.h"
+#include "master/control.h"
+#include "master/fleet.h"
+#include "master/notify.h"
+#include "master/pidfile.h"
+#include "master/reload.h"
+#include "master/setup.h"
+#include "stats/render.h"
+#include "stats/stats.h"
+
+struct master {
+	struct setup		*setup;		/* what serves is made of */
+	struct stats_segment	*stats;
+	struct loop		*loop;
+	struct notify		 notify;
+	struct pidfile		 pidfile;
+	struct fleet		 fleet;
+	struct reload		 reload;
+	struct control		 control;
+	struct list		 waiters;	/* command.c */
+	nsec_t			 started;
+	time_t			 started_at;
+	unsigned		 told_serving;	/* the service manager */
+	bool			 reopen_again;	/* when the reload is over */
+	bool			 announced;	/* "running on" was logged */
+	bool			 ready;		/* READY=1 was sent */
+	bool			 stopping;
+	int			 status;	/* to exit with */
+
+	/* the last reload, for `status` and for who asks for another */
+	char			 reload_by[CONTROL_WHO_MAX];
+	time_t			 reload_at;	/* 0: none yet */
+	enum ctl_result_id	 reload_result;	/* CTL_R_WAITING: runs */
+	struct buf		 reload_text;	/* warnings, errors */
+};
+
+/* ---- actions.c: what is done when asked ---------------------------------- */
+
+/* Each says why not in `why` (lines; NULL: nobody is to be told beyond the
+ * log) and returns what the asker is to be told. */
+
+/* Drain, or at once; the second may follow the first. */
+void	 master_stop(struct master *, bool now);
+enum ctl_result_id master_reopen(struct master *, struct buf *why);
+/* `by` is who asks. CTL_R_WAITING: begun, on_reload follows. */
+enum ctl_result_id master_reload(struct master *, const char *by,
+	    struct buf *why);
+enum ctl_result_id master_scale(struct master *, unsigned count,
+	    struct buf *why);
+/* The fleet has switched (why NULL), or has not. */
+void	 master_reloaded(struct master *, const char *why);
+/* Tell the service manager how many serve, after `first` ("READY=1\n"). */
+void	 master_tell(struct master *, const char *first);
+
+/* ---- command.c: the control socket's commands ---------------------------- */
+
+extern const struct control_ops command_ops;
+
+/* Things have changed: is what somebody waits for there? */
+void	 command_check(struct master *);
+/* That worker has ended; who waits for it to serve waits in vain. */
+void	 command_on_exit(struct master *, const struct child *);
+/* The reload is over; see reload_result and reload_text. */
+void	 command_on_reload(struct master *);
+/* asgid stops: nothing but its end can be waited for any more. */
+void	 command_on_stop(struct master *);
+/* The last worker is gone. */
+void	 command_on_end(struct master *);
+
+/* ---- view.c: what can be seen -------------------------------------------- */
+
+void	 view_status(struct master *, bool json, struct buf *);
+void	 view_workers(struct master *, unsigned flags, struct buf *);
+typedef void stats_render_f(const struct stats_view *, struct buf *);
+void	 view_stats(struct master *, stats_render_f *, struct buf *);
+/* "3.2s", "14m05s", "3d04h" */
+#define VIEW_AGE_MAX	24
+void	 view_age(nsec_t, char text[VIEW_AGE_MAX]);
+
+#endif

@@ -1,0 +1,387 @@
+/* SPDX-License-Identifier: BSD-3-Clause
+ *
+ * What the master shows of itself, as text for people and as JSON.  No worker
+ * takes part: all of it is known here or stands in shared memory.
+ */
+#include "master/master_priv.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "master/child.h"
+#include "stats/render.h"
+
+/* Of one step of a worker's loop: longer is worth showing. */
+#define BUSY_SHOWN	(1 * NSEC_PER_SEC)
+
+void
+view_age(nsec_t age, char text[VIEW_AGE_MAX])
+{
+	int64_t s = age / NSEC_PER_SEC;
+
+	if (s < 60)
+		snprintf(text, VIEW_AGE_MAX, "%.1fs", (double)age /
+		    (double)NSEC_PER_SEC);
+	else if (s < 3600)
+		snprintf(text, VIEW_AGE_MAX, "%dm%02ds", (int)(s / 60),
+		    (int)(s % 60));
+	else if (s < 86400)
+		snprintf(text, VIEW_AGE_MAX, "%dh%02dm", (int)(s / 3600),
+		    (int)(s % 3600 / 60));
+	else
+		snprintf(text, VIEW_AGE_MAX, "%" PRId64 "d%02dh", s / 86400,
+		    (int)(s % 86400 / 3600));
+}
+
+static double
+seconds(nsec_t t)
+{
+	return (double)t / (double)NSEC_PER_SEC;
+}
+
+static void
+clock_text(time_t when, char text[32])
+{
+	struct tm tm;
+
+	localtime_r(&when, &tm);
+	strftime(text, 32, "%Y-%m-%d %H:%M:%S", &tm);
+}
+
+/* ---- status ------------------------------------------------------------- */
+
+static const char *
+state_of(const struct master *m)
+{
+	if (m->stopping)
+		return "stopping";
+	if (m->fleet.unborn > 0)
+		return "starting";
+	if (fleet_is_renewing(&m->fleet))
+		return "reloading";
+	return m->fleet.serving > 0 ? "serving" : "no worker serves";
+}
+
+static const char *
+reload_outcome(const struct master *m)
+{
+	return m->reload_result == CTL_R_WAITING ? "running" :
+	    m->reload_result == CTL_R_DONE ? "done" : "failed";
+}
+
+static void
+status_json(struct master *m, struct buf *to)
+{
+	const struct listeners *ls = &m->setup->listeners;
+	struct json j = JSON_INIT(to);
+	char text[LISTENER_TEXT_MAX];
+	size_t i;
+
+	json_open(&j, NULL, '{');
+	json_str(&j, "version", PACKAGE_VERSION);
+	json_str(&j, "state", state_of(m));
+	json_int(&j, "pid", getpid());
+	json_num(&j, "uptime_seconds", seconds(mono_now() - m->started));
+	json_str(&j, "application", m->setup->conf->app);
+	json_str(&j, "configuration", m->setup->conf->file);
+	json_uint(&j, "generation", m->fleet.now.generation);
+	json_uint(&j, "workers_wanted", m->fleet.now.nseats);
+	json_uint(&j, "workers_serving", m->fleet.serving);
+	json_open(&j, "listening", '[');
+	for (i = 0; i < ls->len; i++) {
+		listener_text(&ls->at[i], text);
+		json_str(&j, NULL, text);
+	}
+	json_close(&j, ']');
+	if (m->reload_at != 0) {
+		json_open(&j, "last_reload", '{');
+		json_int(&j, "time", m->reload_at);
+		json_str(&j, "by", m->reload_by);
+		json_str(&j, "result", reload_outcome(m));
+		json_str(&j, "text", buf_str(&m->reload_text));
+		json_close(&j, '}');
+	}
+	json_close(&j, '}');
+	buf_putc(to, '\n');
+}
+
+static void
+status_text(struct master *m, struct buf *to)
+{
+	const struct listeners *ls = &m->setup->listeners;
+	char text[LISTENER_TEXT_MAX], age[VIEW_AGE_MAX], when[32];
+	const char *result;
+	size_t i;
+
+	view_age(mono_now() - m->started, age);
+	clock_text(m->started_at, when);
+	buf_printf(to, "asgid %s, pid %d: %s\n", PACKAGE_VERSION,
+	    (int)getpid(), state_of(m));
+	buf_printf(to, "up             %s, since %s\n", age, when);
+	buf_printf(to, "application    %s\n", m->setup->conf->app);
+	if (*m->setup->conf->file != '\0')
+		buf_printf(to, "configuration  %s\n", m->setup->conf->file);
+	for (i = 0; i < ls->len; i++) {
+		listener_text(&ls->at[i], text);
+		buf_printf(to, "%-15s%s\n", i == 0 ? "listening" : "", text);
+	}
+	buf_printf(to, "workers        %u of %u serve, generation %u\n",
+	    m->fleet.serving, m->fleet.now.nseats, m->fleet.now.generation);
+	if (m->reload_at == 0)
+		return;
+	clock_text(m->reload_at, when);
+	result = reload_outcome(m);
+	buf_printf(to, "last reload    %s, by %s: %s\n", when, m->reload_by,
+	    result);
+	if (strcmp(result, "failed") == 0)
+		buf_puts(to, buf_str(&m->reload_text));
+}
+
+void
+view_status(struct master *m, bool json, struct buf *to)
+{
+	if (json)
+		status_json(m, to);
+	else
+		status_text(m, to);
+}
+
+/* ---- workers ------------------------------------------------------------ */
+
+/* One line: a seat's worker, or one that has none, or a seat without. */
+struct row {
+	const struct child	*child;		/* or NULL */
+	const struct seat	*seat;		/* or NULL */
+	uint64_t		 resident;	/* bytes */
+	nsec_t			 cpu, busy;
+};
+
+typedef void row_f(struct master *, const struct row *, void *arg);
+
+static void
+each_row(struct master *m, row_f *cb, void *arg)
+{
+	struct fleet *f = &m->fleet;
+	const struct seat *s;
+	struct row r;
+	struct list *n;
+
+	for (n = f->children.next; n != &f->children; n = n->next) {
+		r = (struct row){ list_entry(n, struct child, node), NULL, 0,
+		    0, 0 };
+		r.seat = r.child->seat;
+		(void)stats_process(r.child->pid, &r.resident, &r.cpu);
+		r.busy = child_busy(r.child);
+		cb(m, &r, arg);
+	}
+	for (n = f->now.seats.next; n != &f->now.seats; n = n->next) {
+		s = list_entry(n, struct seat, node);
+		if (s->child == NULL && s->successor == NULL) {
+			r = (struct row){ NULL, s, 0, 0, 0 };
+			cb(m, &r, arg);
+		}
+	}
+}
+
+struct state {
+	char		 text[48];
+	const char	*colour;
+};
+
+static void
+row_state(const struct row *r, struct state *st)
+{
+	const struct child *c = r->child;
+	nsec_t in = 0;
+	char age[VIEW_AGE_MAX];
+
+	st->colour = "33";
+	if (c == NULL) {
+		in = r->seat->refill.when - mono_now();
+		view_age(in > 0 ? in : 0, age);
+		snprintf(st->text, sizeof(st->text), "next in %s", age);
+	} else if (c->stopped != 0) {
+		view_age(mono_now() - c->stopped, age);
+		snprintf(st->text, sizeof(st->text), "stopped %s", age);
+		st->colour = "31";
+	} else if (r->busy > BUSY_SHOWN && c->state != CHILD_STARTING) {
+		view_age(r->busy, age);
+		snprintf(st->text, sizeof(st->text), "hangs %s", age);
+		st->colour = "31";
+	} else {
+		snprintf(st->text, sizeof(st->text), "%s",
+		    child_state_names[c->state]);
+		if (c->state == CHILD_SERVING)
+			st->colour = "32";
+	}
+}
+
+static void
+end_text(const struct seat *s, char text[128])
+{
+	char age[VIEW_AGE_MAX];
+
+	*text = '\0';
+	if (s == NULL || s->last_when == 0)
+		return;
+	view_age(mono_now() - s->last_when, age);
+	snprintf(text, 128, "%u, last: %s, %s ago", s->ends, s->last_end,
+	    age);
+}
+
+static uint64_t
+value(const struct stats_slot *slot, enum stat_id id)
+{
+	return relaxed_get(&slot->values[id]);
+}
+
+static uint64_t
+connections(const struct stats_slot *slot)
+{
+	return value(slot, STAT_conns_active) + value(slot, STAT_conns_idle);
+}
+
+struct table {
+	struct buf	*to;
+	bool		 colour;
+};
+
+static void
+row_text(struct master *m, const struct row *r, void *arg)
+{
+	const struct child *c = r->child;
+	const struct stats_slot *slot;
+	struct table *t = arg;
+	struct state st;
+	char age[VIEW_AGE_MAX], end[128];
+
+	row_state(r, &st);
+	end_text(r->seat, end);
+	if (c == NULL) {
+		buf_printf(t->to, "%3s %8s %4u ", "-", "-",
+		    r->seat->cohort->generation);
+	} else
+		buf_printf(t->to, "%3u %8d %4u ", c->id, (int)c->pid,
+		    c->generation);
+	if (t->colour)
+		buf_printf(t->to, "\033[%sm%-14s\033[0m", st.colour, st.text);
+	else
+		buf_printf(t->to, "%-14s", st.text);
+	if (c == NULL) {
+		buf_printf(t->to, "%57s %s\n", "", end);
+		return;
+	}
+	slot = stats_slot(m->stats, c->slot);
+	view_age(mono_now() - c->born, age);
+	buf_printf(t->to, " %8s %10" PRIu64 " %7" PRIu64 " %6" PRIu64
+	    " %7.1fM %8.2fs  %s\n", age, value(slot, STAT_requests),
+	    value(slot, STAT_in_flight), connections(slot),
+	    (double)r->resident / 1048576, seconds(r->cpu), end);
+}
+
+static void
+row_json(struct master *m, const struct row *r, void *arg)
+{
+	const struct child *c = r->child;
+	const struct stats_slot *slot;
+	struct json *j = arg;
+	nsec_t now = mono_now();
+
+	json_open(j, NULL, '{');
+	json_str(j, "state", c == NULL ? "waiting" :
+	    child_state_names[c->state]);
+	if (c != NULL) {
+		slot = stats_slot(m->stats, c->slot);
+		json_uint(j, "id", c->id);
+		json_int(j, "pid", c->pid);
+		json_uint(j, "generation", c->generation);
+		json_num(j, "uptime_seconds", seconds(now - c->born));
+		json_num(j, "busy_seconds", seconds(r->busy));
+		json_num(j, "stopped_seconds", c->stopped == 0 ? 0 :
+		    seconds(now - c->stopped));
+		json_uint(j, "requests", value(slot, STAT_requests));
+		json_uint(j, "in_flight", value(slot, STAT_in_flight));
+		json_uint(j, "connections", connections(slot));
+		json_uint(j, "resident_bytes", r->resident);
+		json_num(j, "cpu_seconds", seconds(r->cpu));
+	}
+	if (r->seat != NULL) {
+		json_uint(j, "unexpected_ends", r->seat->ends);
+		if (r->seat->last_when != 0) {
+			json_str(j, "last_end", r->seat->last_end);
+			json_num(j, "last_end_seconds_ago",
+			    seconds(now - r->seat->last_when));
+		}
+	}
+	json_close(j, '}');
+}
+
+void
+view_workers(struct master *m, unsigned flags, struct buf *to)
+{
+	struct table t = { to, (flags & CTL_F_COLOR) != 0 };
+	struct json j = JSON_INIT(to);
+
+	if ((flags & CTL_F_JSON) != 0) {
+		json_open(&j, NULL, '[');
+		each_row(m, row_json, &j);
+		json_close(&j, ']');
+		buf_putc(to, '\n');
+		return;
+	}
+	buf_printf(to, "%3s %8s %4s %-14s %8s %10s %7s %6s %8s %9s  %s\n",
+	    "ID", "PID", "GEN", "STATE", "UP", "REQUESTS", "RUNNING", "CONNS",
+	    "MEMORY", "CPU", "UNEXPECTED ENDS");
+	each_row(m, row_text, &t);
+}
+
+/* ---- stats -------------------------------------------------------------- */
+
+struct roster {
+	struct stats_worker	*at;
+	size_t			 n;
+};
+
+static void
+row_roster(struct master *m UNUSED, const struct row *r, void *arg)
+{
+	struct roster *all = arg;
+
+	if (r->child != NULL)
+		all->at[all->n++] = (struct stats_worker){
+			.slot = r->child->slot, .id = r->child->id,
+			.generation = r->child->generation,
+			.pid = r->child->pid,
+			.state = child_state_names[r->child->state],
+			.age = mono_now() - r->child->born,
+		};
+}
+
+void
+view_stats(struct master *m, stats_render_f *render, struct buf *to)
+{
+	nsec_t now = mono_now();
+	struct roster all = { NULL, 0 };
+	struct list *n;
+	size_t count = 0;
+
+	for (n = m->fleet.children.next; n != &m->fleet.children; n = n->next)
+		count++;
+	if ((all.at = calloc(count + 1, sizeof(*all.at))) == NULL) {
+		to->failed = true;
+		return;
+	}
+	each_row(m, row_roster, &all);
+	STAT_SET(workers_wanted, m->fleet.now.nseats);
+	STAT_SET(workers_serving, m->fleet.serving);
+	STAT_SET(generation, m->fleet.now.generation);
+	render(&(struct stats_view){
+		.segment = m->stats, .workers = all.at, .nworkers = all.n,
+		.now = now, .uptime = now - m->started,
+	}, to);
+	free(all.at);
+}

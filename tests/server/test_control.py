@@ -1,0 +1,602 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The control socket: what it answers, to whom, and that nobody who talks to
+it can do harm."""
+import contextlib
+import grp
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+import harness
+from harness import SCALE, descriptors, get, poll
+from test_reload import APP
+
+LIMIT = 20 * SCALE
+HANGS = '''
+import os, time
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            m = await receive()
+            await send({"type": m["type"] + ".complete"})
+            if m["type"] == "lifespan.shutdown":
+                return
+    if scope["path"] == "/hang":
+        time.sleep(60)
+    if scope["path"] == "/crash":
+        os.kill(os.getpid(), 11)
+    if scope["path"] == "/exit":
+        os._exit(9)
+    body = b"%d" % os.getpid()
+    await send({"type": "http.response.start", "status": 200,
+                "headers": [(b"content-length", b"%d" % len(body))]})
+    await send({"type": "http.response.body", "body": body})
+'''
+
+
+class Control:
+    """A connection to the control socket."""
+
+    def __init__(self, path):
+        self.s = socket.socket(socket.AF_UNIX)
+        self.s.settimeout(LIMIT)
+        self.s.connect(str(path))
+        self.f = self.s.makefile("rb")
+
+    def send(self, data):
+        self.s.sendall(data.encode() if isinstance(data, str) else data)
+
+    def answer(self):
+        head = self.f.readline()
+        assert head, "closed without an answer"
+        code, length = head.decode().split()
+        text = self.f.read(int(length))
+        assert len(text) == int(length)
+        return int(code), text.decode()
+
+    def ask(self, line):
+        self.send(line + "\n")
+        return self.answer()
+
+    def closed(self):
+        with contextlib.suppress(ConnectionResetError):
+            return self.f.read() == b""
+        return True
+
+    def close(self):
+        self.f.close()
+        self.s.close()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc):
+        self.close()
+
+
+class Site:
+    def __init__(self, asgid, tmp, code=None, workers=2, extra=""):
+        self.app, self.socket = tmp / "app.py", tmp / "control.sock"
+        self.path = tmp / "asgid0.conf"
+        self.app.write_text(code or APP % 0)
+        self.tmp, self.extra = tmp, extra
+        self.d = asgid(conf=self.text(workers))
+        self.ask("wait ready")
+        self.d.baseline = {}
+
+    def text(self, workers=2, more=""):
+        return ('app = "app:app"; app_dir = "%s";\n'
+                'listen = ({ address = "127.0.0.1:0"; });\n'
+                'workers = { count = %d; };\n'
+                'log = { access = "off"; };\n'
+                'control = { socket = "%s"; %s };\n%s\n'
+                % (self.tmp, workers, self.socket, self.extra, more))
+
+    def connect(self):
+        return Control(self.socket)
+
+    def ask(self, line):
+        with self.connect() as c:
+            return c.ask(line)
+
+    def done(self, line):
+        code, text = self.ask(line)
+        assert code == 200, (code, text)
+        return text
+
+    def json(self, line):
+        return json.loads(self.done(line + " --json"))
+
+    def pids(self):
+        return sorted(w["pid"] for w in self.json("workers"))
+
+    def gauge(self, family, **labels):
+        for line in self.done("stats --openmetrics").splitlines():
+            name, _, rest = line.partition("{")
+            if name == family and all('%s="%s"' % kv in rest
+                                      for kv in labels.items()):
+                return float(line.rpartition(" ")[2])
+            if not labels and line.startswith(family + " "):
+                return float(line.rpartition(" ")[2])
+        raise AssertionError("no %s %r" % (family, labels))
+
+
+@pytest.fixture
+def site(asgid, tmp_path):
+    return Site(asgid, tmp_path)
+
+
+@pytest.fixture
+def rough(asgid, tmp_path):
+    """An application that can hang, crash and exit."""
+    site = Site(asgid, tmp_path, HANGS)
+    site.d.allow(".*")
+    return site
+
+
+# ---- what is answered --------------------------------------------------
+
+def test_words(site):
+    assert site.ask("ping") == (200, "pong\n")
+    code, text = site.ask("version")
+    assert code == 200 and text.startswith("asgid ")
+    assert site.json("version")["asgid"] in text
+    assert "restart-worker ID" in site.done("help")
+    assert site.done("help stop").startswith("stop [--now]\n")
+    assert site.ask("help nonsense")[0] == 400
+    assert site.ask("nonsense") == (
+        400, "nonsense: no such command, try help\n")
+    assert site.ask("") == (400, "a command is missing, try help\n")
+    assert site.ask("scale many")[0] == 400
+    assert site.ask("scale 0") == (400, "expected 1 to 1024 workers\n")
+    assert site.ask("wait ready soon")[0] == 400
+    assert site.ask("restart-worker 77") == (404, "no worker 77\n")
+    # names may be cut
+    assert site.ask("pi") == (200, "pong\n")
+
+
+def test_lines_one_after_the_other(site):
+    with site.connect() as c:
+        c.send("ping\nversion\r\npi")
+        assert c.answer() == (200, "pong\n")
+        assert c.answer()[1].startswith("asgid ")
+        c.send("ng\n")
+        assert c.answer() == (200, "pong\n")
+
+
+def test_nc(site):
+    """The sending side is shut at once, as by `echo ping | nc -U`."""
+    with site.connect() as c:
+        c.send("wait ready\nping\n")
+        c.s.shutdown(socket.SHUT_WR)
+        assert c.f.read() == b"200 0\n200 5\npong\n"
+
+
+def test_status_and_workers(site):
+    st = site.json("status")
+    assert st["state"] == "serving" and st["pid"] == site.d.pid
+    assert st["workers_serving"] == st["workers_wanted"] == 2
+    assert st["application"] == "app:app" and st["generation"] == 1
+    assert st["listening"] == ["http://127.0.0.1:%d" % site.d.port]
+    text = site.done("status")
+    assert "2 of 2 serve" in text and str(site.path) in text
+    ws = site.json("workers")
+    assert sorted(w["pid"] for w in ws) == site.d.workers()
+    assert sorted(w["id"] for w in ws) == [1, 2]
+    for w in ws:
+        assert w["state"] == "serving" and w["resident_bytes"] > 1e6
+        assert str(w["pid"]) in site.done("workers")
+    assert "\033[" not in site.done("workers")
+    assert "\033[32mserving" in site.done("workers --color")
+
+
+def test_config_loads_again(site, tmp_path):
+    path = tmp_path / "again.conf"
+    path.write_text(site.done("config"))
+    status, out, err = harness.run("-t", "-c", path)
+    assert status == 0, err
+
+
+# ---- reload ------------------------------------------------------------
+
+def test_reload(site):
+    old = site.pids()
+    site.app.write_text(APP % 1)
+    text = site.done("reload")
+    assert text == "2 worker(s) of generation 2 serve\n"
+    assert site.d.get().text == "version 1"
+    site.done("wait drained")
+    assert not set(old) & set(site.pids())
+    st = site.json("status")
+    assert st["last_reload"]["result"] == "done"
+    assert "uid %d" % os.getuid() in st["last_reload"]["by"]
+    site.d.wait_log(r"control: reload \(uid %d, pid %d\)" %
+                    (os.getuid(), os.getpid()))
+
+
+def test_reload_names_what_needs_a_restart(site):
+    site.path.write_text(site.text(more='pid_file = "%s/pid";' % site.tmp))
+    site.d.expect("pid_file: the change needs a restart")
+    assert "pid_file: the change needs a restart" in site.done("reload")
+
+
+@pytest.mark.parametrize("code, why", [
+    ("app = (\n", "SyntaxError"),
+    ("raise ValueError('of the module')\n", "ValueError: of the module"),
+    ("async def app(scope, receive, send):\n    await receive()\n"
+     "    await send({'type': 'lifespan.startup.failed',\n"
+     "                'message': 'no database'})\n", "no database"),
+    ("async def app(scope, receive, send):\n"
+     "    if scope['type'] == 'lifespan':\n"
+     "        await receive()\n"
+     "        await send({'type': 'lifespan.startup.failed'})\n"
+     "        raise ValueError('of the lifespan')\n", "startup failed")])
+def test_reload_to_a_broken_application(site, code, why):
+    site.d.allow(".*")
+    old = site.pids()
+    site.app.write_text(code)
+    result, text = site.ask("reload")
+    assert result == 500
+    assert why in text and "the old workers serve on" in text
+    poll(lambda: site.pids() == old, "only the old ones", LIMIT)
+    assert site.d.get().text == "version 0"
+    assert "failed" in site.done("status")
+
+
+def test_reload_of_a_broken_file(site):
+    old = site.pids()
+    site.d.expect("asgid0.conf:6: workerz", "asgid0.conf:7: limits",
+                  "nothing was changed")
+    site.path.write_text(site.text(more='workerz = 1;\n'
+                                   'limits = { body_size = "x"; };'))
+    code, text = site.ask("reload")
+    assert code == 422
+    assert "asgid0.conf:6: workerz: unknown option" in text
+    assert "asgid0.conf:7: limits.body_size" in text
+    assert site.ask("check")[0] == 422
+    assert "asgid0.conf:7" in site.ask("check")[1]
+    assert site.pids() == old and site.d.get().text == "version 0"
+
+
+def test_check(site):
+    assert site.done("check") == "the configuration is valid\n"
+    assert site.done("check --diff") == "nothing differs\n"
+    site.path.write_text(site.text(3, 'pid_file = "/x";'))
+    lines = site.done("check --diff").splitlines()
+    assert [line.split()[0] for line in lines] == ["workers.count",
+                                                   "pid_file"]
+    assert "only by a restart" in lines[1]
+    assert len(site.pids()) == 2
+
+
+SLOW = '''
+import asyncio, pathlib
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        while not pathlib.Path(%r).exists():
+            await asyncio.sleep(0.01)
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await send({"type": "lifespan.shutdown.complete"})
+'''
+
+
+def test_one_reload_at_a_time(site, tmp_path):
+    site.d.expect("Reload by uid .* refused: a reload is running")
+    site.app.write_text(SLOW % str(tmp_path / "go"))
+    with site.connect() as c:
+        c.send("reload --progress\n")
+        code, text = c.answer()
+        assert code == 102 and "2 of 2 new worker(s)" in text
+        assert site.json("status")["state"] == "reloading"
+        code, text = site.ask("reload")
+        assert code == 409 and "a reload is running (uid %d, pid %d)" % (
+            os.getuid(), os.getpid()) in text
+        assert site.ask("scale 3")[0] == 409
+        assert site.ask("restart-worker 1")[0] == 409
+        assert site.ask("wait ready 20ms") == (408, "timed out\n")
+        (tmp_path / "go").touch()
+        while code != 200:
+            code, text = c.answer()
+            assert code in (102, 200)
+    assert site.json("status")["generation"] == 2
+
+
+def test_the_asker_leaves(site, tmp_path):
+    site.app.write_text(SLOW % str(tmp_path / "go"))
+    before = len(descriptors(site.d.pid))
+    for _ in range(3):
+        with site.connect() as c:
+            c.send("wait drained\nreload\n")
+            if _ > 0:
+                site.d.allow("Reload by .* refused")
+    poll(lambda: site.json("status")["state"] == "reloading", "reload")
+    (tmp_path / "go").touch()
+    site.done("wait ready")
+    assert site.json("status")["generation"] == 2
+    site.done("wait drained")
+    poll(lambda: len(descriptors(site.d.pid)) <= before,
+         lambda: "descriptors: %r" % descriptors(site.d.pid))
+
+
+# ---- workers -----------------------------------------------------------
+
+def test_scale(site):
+    old = site.pids()
+    site.done("scale 4")
+    assert len(site.pids()) == 4 and set(old) < set(site.pids())
+    assert site.json("status")["workers_serving"] == 4
+    site.done("scale 1")
+    site.done("wait drained")
+    assert len(site.pids()) == 1
+    assert site.d.get().text == "version 0"
+    # the file's number comes back with the next reload
+    site.done("reload")
+    assert site.json("status")["workers_serving"] == 2
+
+
+def test_scale_with_a_broken_application(site):
+    site.d.allow(".*")
+    site.app.write_text("app = (\n")
+    code, text = site.ask("scale 3")
+    assert code == 500 and "SyntaxError" in text
+    site.done("scale 2")
+    assert len(site.json("workers")) == 2
+
+
+def test_restart_worker(site):
+    old = site.pids()
+    first = next(w for w in site.json("workers") if w["id"] == 1)["pid"]
+    site.done("restart-worker 1")
+    site.done("wait drained")
+    now = site.pids()
+    assert first not in now and len(set(now) & set(old)) == 1
+    assert site.gauge("asgid_worker_exits_total", cause="asked") == 1
+
+
+def worker_of(site, pid):
+    return next((w for w in site.json("workers") if w.get("pid") == pid),
+                None)
+
+
+def test_stopped_worker(rough):
+    pid = rough.pids()[0]
+    os.kill(pid, signal.SIGSTOP)
+    poll(lambda: worker_of(rough, pid)["stopped_seconds"] > 0, "stopped")
+    assert "stopped" in rough.done("workers")
+    assert rough.gauge("asgid_worker_hangs_total") == 1
+    assert rough.done("stats")
+    os.kill(pid, signal.SIGCONT)
+    poll(lambda: worker_of(rough, pid)["stopped_seconds"] == 0, "running")
+
+
+def test_hanging_workers(rough):
+    """Nothing that is asked needs a worker."""
+    def hanging():
+        return sum(w["in_flight"] > 0 for w in rough.json("workers"))
+
+    # one that hangs accepts no more: the next goes to the other
+    for n in (1, 2):
+        rough.d.connect().send(get("/hang"))
+        poll(lambda: hanging() == n, "hanging", LIMIT)
+    took = []
+    with rough.connect() as c:
+        for _ in range(20):
+            t = time.perf_counter()
+            assert c.ask("stats")[0] == 200
+            took.append(time.perf_counter() - t)
+    assert sorted(took)[10] < 0.1 * SCALE
+    poll(lambda: all(w["busy_seconds"] > 1 for w in rough.json("workers")),
+         "busy", LIMIT)
+    assert rough.done("workers").count("hangs") == 2
+    # and it can be replaced
+    code, text = rough.ask("restart-worker 1")
+    assert code == 200
+    rough.d.kill_all()
+    rough.d.check_status = False
+
+
+@pytest.mark.parametrize("how, cause, end", [
+    (signal.SIGKILL, "killed", "killed by SIGKILL"),
+    ("/crash", "crash", "killed by SIGSEGV"),
+    ("/exit", "exit", "exited with status 9")])
+def test_deaths(rough, how, cause, end):
+    before = rough.pids()
+    if isinstance(how, str):
+        with contextlib.suppress(AssertionError, OSError):
+            rough.d.get(how)
+    else:
+        os.kill(before[0], how)
+    poll(lambda: rough.gauge("asgid_worker_exits_total", cause=cause) == 1,
+         "counted", LIMIT)
+    rough.done("wait ready")
+    assert len(set(rough.pids()) & set(before)) == 1
+    dead = [w for w in rough.json("workers") if w["unexpected_ends"]]
+    assert [w["unexpected_ends"] for w in dead] == [1]
+    assert end in dead[0]["last_end"] and end in rough.done("workers")
+
+
+def test_hang_is_killed(asgid, tmp_path):
+    site = Site(asgid, tmp_path, HANGS, 1)
+    site.path.write_text(site.text(1, 'timeouts = { hang = "200ms"; };'))
+    site.done("reload")
+    site.done("wait drained")
+    site.d.expect("hangs for more than 200ms .timeouts.hang., killing it")
+    pid, = site.pids()
+    site.d.connect().send(get("/hang"))
+    poll(lambda: site.gauge("asgid_worker_exits_total", cause="hang") == 1,
+         "killed", LIMIT)
+    site.done("wait ready")
+    assert site.pids() != [pid]
+    assert int(site.d.get().text) in site.pids()
+
+
+# ---- stop --------------------------------------------------------------
+
+def test_stop(site):
+    with site.connect() as c:
+        assert c.ask("stop") == (200, "")
+        assert c.closed()
+    assert site.d.wait() == 0
+    assert not site.socket.exists()
+
+
+def test_stop_waits_and_now_does_not(asgid, tmp_path):
+    site = Site(asgid, tmp_path, '''
+import asyncio
+async def app(scope, receive, send):
+    if scope["type"] == "http":
+        await asyncio.sleep(60)
+''', 1)
+    site.d.allow("cancelling", "Task was", ".*")
+    c = site.d.connect()
+    c.send(get())
+    poll(lambda: site.json("workers")[0]["in_flight"] == 1, "in flight")
+    with site.connect() as one, site.connect() as ready:
+        ready.send("wait drained\nping\n")
+        one.send("stop --progress\n")
+        code, text = one.answer()
+        assert code == 102 and "1 worker(s) with 1 request(s)" in text
+        assert site.json("status")["state"] == "stopping"
+        assert site.ask("reload")[0] == 409
+        assert site.ask("wait ready")[0] == 503
+        site.done("stop --now")
+        while code == 102:
+            code, text = one.answer()
+        assert code == 200
+    assert site.d.wait() == 0
+
+
+def test_left_socket_is_replaced(asgid, tmp_path):
+    site = Site(asgid, tmp_path)
+    site.d.kill_all()
+    site.d.check_status = False
+    assert site.socket.exists()
+    site.d.allow(".*")
+    again = asgid(conf=site.text())
+    again.wait_log("control.socket unix:.*replacing a stale socket")
+    assert site.ask("ping") == (200, "pong\n")
+    # but not from under a daemon that lives
+    d = asgid(conf=site.text(), serve=False)
+    d.status = 1
+    d.expect("control.socket unix:.*in use")
+    assert d.wait() == 1
+    assert site.ask("ping") == (200, "pong\n")
+
+
+def test_reopen(asgid, tmp_path):
+    log = tmp_path / "access.log"
+    site = Site(asgid, tmp_path)
+    site.path.write_text(site.text().replace('access = "off"',
+                                             'access = "%s"' % log))
+    site.done("reload")
+    site.d.get("/one")
+    log.rename(tmp_path / "moved")
+    site.done("reopen")
+    poll(lambda: site.d.get("/two") and "/two" in log.read_text(), "reopened")
+    assert "/one" in (tmp_path / "moved").read_text()
+
+
+# ---- who may -----------------------------------------------------------
+
+ASK = '''
+import os, socket, sys
+os.setgroups([int(g) for g in sys.argv[2].split()])
+os.setgid(65534); os.setuid(65534)
+for line in sys.argv[3:]:
+    s = socket.socket(socket.AF_UNIX)
+    s.connect(sys.argv[1])
+    s.sendall(line.encode() + b"\\n")
+    print(s.makefile().readline().split()[0])
+'''
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="becomes somebody else")
+@pytest.mark.parametrize("groups, codes", [
+    ([], "403 403 403"), (["adm"], "200 403 200")])
+def test_access(asgid, tmp_path, groups, codes):
+    os.chmod(tmp_path, 0o755)
+    for parent in tmp_path.parents:
+        if parent.stat().st_mode & 0o001 == 0:
+            os.chmod(parent, parent.stat().st_mode | 0o011)
+    site = Site(asgid, tmp_path, extra='group = "adm"; mode = "0666"; '
+                'grant = [ "ping", "scale" ];')
+    site.d.expect("control: scale: not permitted .uid 65534"
+                  ) if not groups else None
+    gids = " ".join(str(grp.getgrnam(g).gr_gid) for g in groups)
+    out = subprocess.run([sys.executable, "-c", ASK, site.socket, gids,
+                          "ping", "status", "scale 2"], check=True,
+                         capture_output=True, text=True).stdout
+    assert out.split() == codes.split()
+    # a reload takes another list at once
+    site.extra = 'group = "adm"; mode = "0666"; grant = [ "status" ];'
+    site.path.write_text(site.text())
+    site.done("reload")
+    out = subprocess.run([sys.executable, "-c", ASK, site.socket, gids,
+                          "ping", "status"], check=True,
+                         capture_output=True, text=True).stdout
+    assert out.split() == (["403", "200"] if groups else ["403", "403"])
+
+
+# ---- rude ones ---------------------------------------------------------
+
+def test_endless_line(site):
+    with site.connect() as c:
+        with contextlib.suppress(OSError):
+            for _ in range(160):
+                c.send(b"x" * 65536)
+        assert c.answer() == (413, "the line is too long\n")
+        assert c.closed()
+    assert site.ask("ping") == (200, "pong\n")
+
+
+def test_bytes(site):
+    for data in (b"\0\n", b"\xff\xfe\n", b"ping\0\n", b"%s%n\n",
+                 b"stop\0 --now\n", b"GET / HTTP/1.1\n"):
+        with site.connect() as c:
+            c.send(data)
+            assert c.answer()[0] == 400, data
+
+
+def test_many_connections(site):
+    held = []
+    before = len(descriptors(site.d.pid))
+    for i in range(500):
+        held.append(site.connect())
+        if i % 2:
+            held[-1].send("stat")
+        assert len(descriptors(site.d.pid)) < before + 80
+    assert site.ask("ping") == (200, "pong\n")
+    assert held[0].closed()
+    for c in held:
+        c.close()
+    poll(lambda: len(descriptors(site.d.pid)) <= before, "closed")
+
+
+def test_slow_ones_lose_their_connection(site):
+    before = len(descriptors(site.d.pid))
+    half, silent, deaf = site.connect(), site.connect(), site.connect()
+    half.send("stat")
+
+    def flood():
+        with contextlib.suppress(OSError):
+            deaf.s.settimeout(0.1)
+            for _ in range(4000):
+                deaf.send("help\n" * 100)
+    t = threading.Thread(target=flood)
+    t.start()
+    for _ in range(20):
+        assert site.ask("ping") == (200, "pong\n")
+    t.join()
+    assert half.closed() and silent.closed()
+    poll(lambda: len(descriptors(site.d.pid)) <= before, "closed", LIMIT)
+    for c in (half, silent, deaf):
+        c.close()
