@@ -367,6 +367,40 @@ fini_control(struct master *m)
 	control_fini(&m->control);
 }
 
+static void
+render_metrics(enum metrics_format format, struct buf *to, void *arg)
+{
+	static stats_render_f *const renders[] = {
+		[METRICS_OPENMETRICS]	= stats_openmetrics,
+		[METRICS_PROMETHEUS]	= stats_prometheus,
+		[METRICS_TEXT]		= stats_text,
+	};
+
+	view_stats(arg, renders[format], to);
+}
+
+static int
+init_metrics(struct master *m)
+{
+	const char *address = m->setup->conf->metrics_listen;
+	char text[SOCK_TEXT_MAX];
+
+	if (*address == '\0')
+		return STATUS_OK;
+	m->metrics = metrics_new(m->loop, address, render_metrics, m);
+	if (m->metrics == NULL)
+		return STATUS_RUNTIME;
+	metrics_text(m->metrics, text);
+	log_info("Metrics on http://%s/metrics", text);
+	return STATUS_OK;
+}
+
+static void
+fini_metrics(struct master *m)
+{
+	metrics_free(&m->metrics);
+}
+
 static int
 init_fleet(struct master *m)
 {
@@ -407,6 +441,7 @@ static const struct step {
 	{ "loop",		init_loop,	fini_loop },
 	{ "signals",		init_signals,	NULL },
 	{ "control socket",	init_control,	fini_control },
+	{ "metrics",		init_metrics,	fini_metrics },
 	{ "workers",		init_fleet,	fini_fleet },
 };
 

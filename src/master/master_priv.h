@@ -13,6 +13,7 @@
 #include "loop/loop.h"
 #include "master/control.h"
 #include "master/fleet.h"
+#include "master/metrics.h"
 #include "master/notify.h"
 #include "master/pidfile.h"
 #include "master/reload.h"
@@ -30,6 +31,7 @@ struct master {
 	struct reload		 reload;
 	struct control		 control;
 	struct list		 waiters;	/* command.c */
+	struct metrics		*metrics;	/* NULL: no listener */
 	nsec_t			 started;
 	time_t			 started_at;
 	unsigned		 told_serving;	/* the service manager */

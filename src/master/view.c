@@ -97,6 +97,10 @@ status_json(struct master *m, struct buf *to)
 		json_str(&j, NULL, text);
 	}
 	json_close(&j, ']');
+	if (m->metrics != NULL) {
+		metrics_text(m->metrics, text);
+		json_str(&j, "metrics", text);
+	}
 	if (m->reload_at != 0) {
 		json_open(&j, "last_reload", '{');
 		json_int(&j, "time", m->reload_at);
@@ -128,6 +132,10 @@ status_text(struct master *m, struct buf *to)
 	for (i = 0; i < ls->len; i++) {
 		listener_text(&ls->at[i], text);
 		buf_printf(to, "%-15s%s\n", i == 0 ? "listening" : "", text);
+	}
+	if (m->metrics != NULL) {
+		metrics_text(m->metrics, text);
+		buf_printf(to, "metrics        http://%s/metrics\n", text);
 	}
 	buf_printf(to, "workers        %u of %u serve, generation %u\n",
 	    m->fleet.serving, m->fleet.now.nseats, m->fleet.now.generation);
