@@ -149,7 +149,6 @@ master_reloaded(struct master *m, const char *why)
 	const struct fleet *f = &m->fleet;
 
 	if (why == NULL) {
-		reload_commit(&m->reload, &m->setup);
 		control_set_conf(&m->control, m->setup->conf);
 		m->reload_result = CTL_R_DONE;
 		STAT_ADD(reloads_ok, 1);

@@ -243,12 +243,11 @@ take_over(struct fleet *f)
 		f->now.nseats++;
 		f->next.nseats--;
 	}
-	/* in this order: what the new ones accept on listens by then, and
-	 * what goes with the old ones is marked as such */
-	f->ops->on_renewed(f, NULL);
+	f->ops->on_switch(f);
 	list_foreach_safe(n, next, &f->now.seats)
 		child_go(list_entry(n, struct seat, node)->child);
 	drain_until(f, former);
+	f->ops->on_renewed(f, NULL);
 	count_serving(f);
 }
 

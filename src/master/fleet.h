@@ -30,7 +30,11 @@ struct fleet_ops {
 	/* A worker of the first start could not start; status is its own
 	 * (1 or 3). The owner is expected to call fleet_stop(). */
 	void	(*on_failed)(struct fleet *, int status);
-	/* After fleet_renew(): the new generation serves (NULL), or has been
+	/* After fleet_renew(): the new generation is ready. When this returns
+	 * it gets its go, so its listeners must be listening; and the former
+	 * one drains, so what goes with it must be marked. */
+	void	(*on_switch)(struct fleet *);
+	/* .. and then: the new generation serves (NULL), or it has been
 	 * given up for that reason. The former spawn, or the new one, is not
 	 * used any more. */
 	void	(*on_renewed)(struct fleet *, const char *why);

@@ -138,6 +138,14 @@ on_change(struct fleet *f)
 }
 
 static void
+on_switch(struct fleet *f)
+{
+	struct master *m = container_of(f, struct master, fleet);
+
+	reload_commit(&m->reload, &m->setup);
+}
+
+static void
 on_renewed(struct fleet *f, const char *why)
 {
 	master_reloaded(container_of(f, struct master, fleet), why);
@@ -194,6 +202,7 @@ static const struct fleet_ops fleet_ops = {
 	.on_hang	= on_hang,
 	.on_exit	= on_exit_of,
 	.on_failed	= on_failed,
+	.on_switch	= on_switch,
 	.on_renewed	= on_renewed,
 	.on_empty	= on_empty,
 };

@@ -27,7 +27,7 @@ enum reload_outcome { RELOAD_BEGUN, RELOAD_INVALID, RELOAD_FAILED };
  * the configuration is invalid, or something else is in the way. */
 enum reload_outcome reload_begin(struct reload *, const struct setup *now,
 	    struct fleet *);
-/* The fleet has switched: *now becomes the new setup, the former is
+/* The fleet switches: *now becomes the new setup, the former is
  * dropped. */
 void	 reload_commit(struct reload *, struct setup **now);
 /* The next generation is gone, or shall not come: drop what was opened. */

@@ -90,6 +90,7 @@ def accepts(pid):
 
 def start(asgid, *listen, workers=2, **kw):
     d = asgid(conf=conf(listen, workers=workers, **kw))
+    d.allow("was stopped by SIGSTOP")
     poll(lambda: len(d.workers()) == workers and
          all(accepts(p) for p in d.workers()), "workers", LIMIT)
     return d

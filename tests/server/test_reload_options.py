@@ -48,7 +48,8 @@ class Site:
             "control.socket": '""', **options}
         self.conf = asgid.directory / "asgid0.conf"
         self.d = asgid(conf=self.text(), serve=False,
-                       env={"FACTS": str(tmp), "VIRTUAL_ENV": ""})
+                       env={"FACTS": str(tmp), "FACTS_SLOW": str(SCALE),
+                            "VIRTUAL_ENV": ""})
         self.d.allow("the change needs a restart", "runs as root", "is starting",
                      "factory detected")
         poll(lambda: "running on" in self.log(), self.log, LIMIT)
@@ -309,8 +310,8 @@ CASES = {
                            True, False),
     "timeouts.graceful": case('"%s"' % SOON, '"%s"' % NEVER,
                               held_is_cancelled, True, False),
-    "timeouts.startup": case('"%s"' % NEVER, '"600ms"', slow_start_fails,
-                             False, True),
+    "timeouts.startup": case('"%s"' % NEVER, '"%dms"' % (600 * SCALE),
+                             slow_start_fails, False, True),
     "timeouts.shutdown": case('"%s"' % SOON, '"%s"' % NEVER, slow_stop_fails,
                               True, False),
     "log.level": case('"info"', '"debug"', debugs, False, True),

@@ -16,7 +16,7 @@ def flag(name):
 
 
 if flag("slow-start"):
-    time.sleep(1)
+    time.sleep(float(os.environ["FACTS_SLOW"]))
 
 
 async def f_facts(scope, receive, send):
