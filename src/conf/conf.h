@@ -112,6 +112,8 @@ void	 conf_listen_text(const struct conf_listen *, struct buf *);
 
 /* The effective configuration in loadable syntax. */
 void	 conf_print(const struct conf *, struct buf *);
+/* One option's value in the same syntax, on one line; "listen" too. */
+void	 conf_print_one(const struct conf *, const char *key, struct buf *);
 /* The text of --help. */
 void	 conf_usage(struct buf *);
 /* Frees it and NULLs the pointer. */

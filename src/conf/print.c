@@ -124,7 +124,7 @@ print_listener(const struct conf_listen *l, struct buf *b)
 {
 	struct buf text = BUF_INIT;
 
-	buf_puts(b, "\t{ ");
+	buf_puts(b, "{ ");
 	switch (l->kind) {
 	case CONF_LISTEN_TCP:
 		conf_listen_text(l, &text);
@@ -158,8 +158,26 @@ conf_print(const struct conf *c, struct buf *b)
 	print_options(c, b);
 	buf_puts(b, "# where requests come in\nlisten = (\n");
 	for (i = 0; i < c->nlisten; i++) {
+		buf_putc(b, '\t');
 		print_listener(&c->listen[i], b);
 		buf_puts(b, i + 1 < c->nlisten ? ",\n" : "\n");
 	}
 	buf_puts(b, ");\n");
+}
+
+void
+conf_print_one(const struct conf *c, const char *key, struct buf *b)
+{
+	const struct conf_option *o = conf_option_by_key(key);
+	size_t i;
+
+	if (o != NULL) {
+		print_value(b, c, o);
+		return;
+	}
+	buf_puts(b, "( ");
+	for (i = 0; i < c->nlisten; i++) {
+		print_listener(&c->listen[i], b);
+		buf_puts(b, i + 1 < c->nlisten ? ", " : " )");
+	}
 }

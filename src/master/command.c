@@ -457,6 +457,12 @@ do_restart_worker(struct master *m, struct control_client *client,
 		    .pid = c->pid }, 0);
 }
 
+struct comparison {
+	const struct conf	*from, *to;
+	struct buf		*text;
+};
+
+/* "workers.count: 2 -> 4 (with new workers)" */
 static void
 on_difference(const char *key, enum conf_class class, void *arg)
 {
@@ -465,8 +471,13 @@ on_difference(const char *key, enum conf_class class, void *arg)
 		[CONF_WORKER]	= "with new workers",
 		[CONF_RESTART]	= "only by a restart",
 	};
+	struct comparison *c = arg;
 
-	buf_printf(arg, "%-28s %s\n", key, effects[class]);
+	buf_printf(c->text, "%s: ", key);
+	conf_print_one(c->from, key, c->text);
+	buf_puts(c->text, " -> ");
+	conf_print_one(c->to, key, c->text);
+	buf_printf(c->text, " (%s)\n", effects[class]);
 }
 
 static void
@@ -475,6 +486,7 @@ do_check(struct master *m, struct control_client *client,
 {
 	struct buf text = BUF_INIT;
 	struct conf *conf = reload_parse(&m->reload, &text);
+	struct comparison c = { m->setup->conf, conf, &text };
 
 	if (conf == NULL) {
 		control_answer_buf(client, CTL_R_INVALID, &text);
@@ -484,8 +496,7 @@ do_check(struct master *m, struct control_client *client,
 	buf_reset(&text);
 	if ((r->flags & CTL_F_DIFF) == 0)
 		buf_puts(&text, "the configuration is valid\n");
-	else if (conf_diff(m->setup->conf, conf, on_difference,
-	    &text) == CONF_SAME)
+	else if (conf_diff(c.from, c.to, on_difference, &c) == CONF_SAME)
 		buf_puts(&text, "nothing differs\n");
 	conf_free(&conf);
 	answer_text(client, &text);

@@ -268,11 +268,14 @@ def test_reload_of_a_broken_file(site):
 def test_check(site):
     assert site.done("check") == "the configuration is valid\n"
     assert site.done("check --diff") == "nothing differs\n"
-    site.path.write_text(site.text(3, 'pid_file = "/x";'))
-    lines = site.done("check --diff").splitlines()
-    assert [line.split()[0] for line in lines] == ["workers.count",
-                                                   "pid_file"]
-    assert "only by a restart" in lines[1]
+    site.path.write_text(site.text(3, 'pid_file = "/x";').replace(
+        "127.0.0.1:0", "127.0.0.1:1"))
+    assert site.done("check --diff") == (
+        'workers.count: 2 -> 3 (with new workers)\n'
+        'pid_file: "" -> "/x" (only by a restart)\n'
+        'listen: ( { address = "127.0.0.1:0"; backlog = 2048; } ) -> '
+        '( { address = "127.0.0.1:1"; backlog = 2048; } ) '
+        '(with new workers)\n')
     assert len(site.pids()) == 2
 
 
