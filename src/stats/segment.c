@@ -30,19 +30,6 @@ struct stats_segment {
 static struct stats_slot private;
 struct stats_slot *stats = &private;
 
-const struct stats_line stats_lines[STATS_NLINES] = {
-#define LINE(kind, hist, member, family, label, unit, scope, text) \
-	[STAT_##member] = { STATS_##kind, STATS_##scope, hist, #member, \
-	    family, label, unit, text },
-#define COUNTER(...)	LINE(COUNTER, 0, __VA_ARGS__)
-#define GAUGE(...)	LINE(GAUGE, 0, __VA_ARGS__)
-#define PEAK(...)	LINE(PEAK, 0, __VA_ARGS__)
-#define HISTOGRAM(member, ...) \
-	LINE(HISTOGRAM, HIST_##member, member, __VA_ARGS__)
-#include "stats/counters.def"
-#undef LINE
-};
-
 static size_t
 slot_size(void)
 {

@@ -137,4 +137,13 @@ struct stats_line {
 
 extern const struct stats_line stats_lines[STATS_NLINES];
 
+/* The lines that belong to one free list. */
+struct stats_pool {
+	const char	*name;
+	enum stat_id	 hits, misses, in_use, peak;
+};
+
+#define STATS_NPOOLS	4
+extern const struct stats_pool stats_pools[STATS_NPOOLS];
+
 #endif

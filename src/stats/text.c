@@ -215,15 +215,7 @@ put_times(const struct stats_view *v, struct buf *to)
 static void
 put_pools(const struct stats_view *v, struct buf *to)
 {
-	static const struct {
-		const char	*name;
-		enum stat_id	 hits, misses, in_use, peak;
-	} pools[] = {
-#define POOL(pool)	{ #pool, STAT_##pool##_hits, STAT_##pool##_misses, \
-		    STAT_##pool##_in_use, STAT_##pool##_peak }
-		POOL(cycles), POOL(ports), POOL(waits), POOL(handles),
-#undef POOL
-	};
+	const struct stats_pool *p;
 	const struct stats_segment *seg = v->segment;
 	char text[TEXT_MAX];
 	uint64_t hits, misses;
@@ -231,14 +223,15 @@ put_pools(const struct stats_view *v, struct buf *to)
 
 	buf_printf(to, "%-12s %13s %12s %12s %12s\n", "pool", "taken",
 	    "reused", "in use", "at most");
-	for (i = 0; i < countof(pools); i++) {
-		hits = stats_total(seg, pools[i].hits);
-		misses = stats_total(seg, pools[i].misses);
+	for (i = 0; i < STATS_NPOOLS; i++) {
+		p = &stats_pools[i];
+		hits = stats_total(seg, p->hits);
+		misses = stats_total(seg, p->misses);
 		buf_printf(to, "%-12s %13" PRIu64 " %12s %12" PRIu64 " %12"
-		    PRIu64 "\n", pools[i].name, hits + misses,
+		    PRIu64 "\n", p->name, hits + misses,
 		    share_text(hits, misses, text),
-		    stats_total(seg, pools[i].in_use),
-		    stats_total(seg, pools[i].peak));
+		    stats_total(seg, p->in_use),
+		    stats_total(seg, p->peak));
 	}
 	hits = stats_total(seg, STAT_date_hits);
 	misses = stats_total(seg, STAT_date_misses);

@@ -355,17 +355,9 @@ out:
 static void
 report(void)
 {
-	static const struct {
-		const char	*name;
-		enum stat_id	 hits, misses, in_use, peak;
-	} pools[] = {
-#define POOL(pool)	{ #pool, STAT_##pool##_hits, STAT_##pool##_misses, \
-		    STAT_##pool##_in_use, STAT_##pool##_peak }
-		POOL(cycles), POOL(ports), POOL(waits), POOL(handles),
-#undef POOL
-	};
 	const uint64_t *v = stats->values;
-	size_t i;
+	const struct stats_pool *p;
+	enum stat_id id;
 
 	log_debug("served %" PRIu64 " requests on %" PRIu64 " connections; %"
 	    PRIu64 " refused, %" PRIu64 " timed out", STAT_GET(requests),
@@ -373,12 +365,14 @@ report(void)
 	    STAT_GET(errors_limit), STAT_GET(errors_timeout));
 	log_debug("date: %" PRIu64 " hits, %" PRIu64 " misses",
 	    STAT_GET(date_hits), STAT_GET(date_misses));
-	for (i = 0; i < countof(pools); i++)
-		log_write(v[pools[i].in_use] > 0 ? LOG_L_INFO : LOG_L_DEBUG,
-		    "pool %s: %" PRIu64 " in use, %" PRIu64 " at most, %"
-		    PRIu64 " of %" PRIu64 " reused", pools[i].name,
-		    v[pools[i].in_use], v[pools[i].peak], v[pools[i].hits],
-		    v[pools[i].hits] + v[pools[i].misses]);
+	for (p = stats_pools; p < stats_pools + STATS_NPOOLS; p++)
+		log_debug("pool %s: %" PRIu64 " at most, %" PRIu64 " of %"
+		    PRIu64 " reused", p->name, v[p->peak], v[p->hits],
+		    v[p->hits] + v[p->misses]);
+	for (id = 0; id < STATS_NLINES; id++)
+		if (stats_lines[id].kind == STATS_GAUGE && v[id] > 0)
+			log_info("left over: %s %" PRIu64,
+			    stats_lines[id].member, v[id]);
 }
 
 static void

@@ -30,7 +30,7 @@ RECORD = re.compile(r"^(%s):\s+(.*)$" % "|".join(LEVELS))
 # what Python itself prints when something was neglected
 NEGLECT = re.compile(r"Exception ignored|was never awaited|never retrieved|"
                      r"was destroyed but it is pending|Fatal Python error|"
-                     r"ResourceWarning|pool \w+: [1-9]\d* in use")
+                     r"ResourceWarning|left over: \w+ \d+")
 SANITIZER = re.compile(r"Sanitizer|runtime error:|DEADLYSIGNAL")
 TOKEN = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+\Z")
 
