@@ -86,8 +86,7 @@ def by_signal(server, log):
 
 def by_asgictl(path):
     def reload(server, log):
-        tool = os.path.join(servers.BUILD, "src", "asgictl", "asgictl")
-        subprocess.run([tool, "-s", path, "reload"], check=True,
+        subprocess.run(servers.asgictl(path, "reload"), check=True,
                        stdout=subprocess.DEVNULL)
     return reload
 

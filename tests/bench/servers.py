@@ -30,6 +30,12 @@ def asgid(app, port, *options):
             "-o", "control.socket=", *options]
 
 
+def asgictl(path, *words):
+    """The operator's tool, at the control socket there."""
+    return [os.path.join(BUILD, "src", "asgictl", "asgictl"), "-s", path,
+            *words]
+
+
 def uvicorn(app, port, *options):
     return [PYTHON, "-m", "uvicorn", app, "--app-dir", APPS,
             "--host", "127.0.0.1", "--port", str(port), "--no-access-log",

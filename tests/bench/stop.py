@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
-"""How quickly does an idle daemon stop? From kill() in this process to the
-moment the application is handed lifespan.shutdown, by which the worker must
-have closed its listeners, and to the end of the daemon. Each round is a new
+"""How quickly does an idle daemon stop? From kill() in this process (or the
+start of "asgictl stop") to the moment the application is handed
+lifespan.shutdown, by which the worker must have closed its listeners, and to
+the end of the daemon (the return of asgictl). Each round is a new
 daemon with a hello application. Ends with 1 when a median is above its limit:
-1 ms to the event (with no connection open), 50 ms to the end."""
+1 ms to the event (from kill(), with no connection open), 50 ms to the end."""
 
 import argparse
 import os
@@ -35,10 +36,24 @@ def connections(port, n):
     return opened
 
 
-def one(n, rest, note):
+def by_signal(server, pidfd):
+    server.send_signal(signal.SIGTERM)
+    # wait(60) would look now and then; this wakes at the end
+    select.select([pidfd], [], [], 60)
+
+
+def by_asgictl(path):
+    def stop(server, pidfd):
+        subprocess.run(servers.asgictl(path, "stop"), check=True,
+                       stdout=subprocess.DEVNULL)
+    return stop
+
+
+def one(n, rest, d, stop):
     """(to the event, to the end), in ms."""
-    port = servers.free_port()
-    command = servers.asgid("stop_app:app", port)
+    port, note = servers.free_port(), os.path.join(d, "note")
+    command = servers.asgid("stop_app:app", port, "-o",
+                            f"control.socket={d}/control")
     server = subprocess.Popen(command, stdin=subprocess.DEVNULL,
                               env={**os.environ, "BENCH_NOTE": note})
     pidfd = os.pidfd_open(server.pid)
@@ -47,11 +62,9 @@ def one(n, rest, note):
         opened = connections(port, n)
         time.sleep(rest)
         start = time.monotonic_ns()
-        server.send_signal(signal.SIGTERM)
-        # wait(60) would look now and then; this wakes at the end
-        select.select([pidfd], [], [], 60)
+        stop(server, pidfd)
         end = time.monotonic_ns()
-        if server.wait(1) != 0:
+        if server.wait(10) != 0:
             sys.exit(f"exit status {server.returncode}")
         for s in opened:
             s.close()
@@ -90,15 +103,19 @@ SCENES = [
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("-n", "--rounds", type=int, default=100)
+    p.add_argument("--asgictl", action="store_true",
+                   help='stop by "asgictl stop", not by SIGTERM')
     args = p.parse_args()
     print(f"{args.rounds} rounds; ms: median [least .. 95 % .. most]")
     failed = False
     with tempfile.TemporaryDirectory() as d:
         for what, n, rest, told, gone in SCENES:
             print(what + ":")
-            a, b = zip(*(one(n, rest, os.path.join(d, "note"))
+            stop = by_asgictl(d + "/control") if args.asgictl else by_signal
+            a, b = zip(*(one(n, rest, d, stop)
                          for _ in range(args.rounds)))
-            failed |= show("lifespan.shutdown", a, told)
+            failed |= show("lifespan.shutdown", a,
+                           None if args.asgictl else told)
             failed |= show("the daemon is gone", b, gone)
     return failed
 
