@@ -28,7 +28,8 @@ bool	 sock_is_unix(const struct sock_addr *);
  * The end of a listening socket that is open in several processes: the last
  * close() resets what is queued.  So whoever knows that it goes for good says
  * so on the socket itself, and each process that accepts there takes what is
- * queued, refuses what would come then, takes the rest, and closes.
+ * queued, refuses what would come then, takes the rest, and closes.  A TCP
+ * handshake that is half done at that moment is all that can be lost.
  */
 int	 sock_set_last(int fd);
 bool	 sock_is_last(int fd);

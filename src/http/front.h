@@ -26,7 +26,9 @@ int	 front_listen(struct front *, const int *fds, size_t n);
 void	 front_go(struct front *);
 /*
  * Stop accepting, close idle connections, say "Connection: close" on what
- * still runs; drained() is called once, possibly before this returns.
+ * still runs.  What is queued at a listener that goes for good (see
+ * base/sock.h) is taken first, as far as limits.connections allows.
+ * drained() is called once, possibly before this returns.
  */
 void	 front_drain(struct front *);
 /* Close every connection now. drained() follows. */
