@@ -79,15 +79,18 @@ class Log:
 
 def by_signal(server, log):
     server.send_signal(signal.SIGHUP)
-    m = log.wait(r"Reloaded: |Reload failed.*")
-    if m[0] != "Reloaded: ":
+    m = log.wait(r"Reloaded: |Reload failed.*|refused, asgid is starting")
+    if m[0].startswith("refused"):
+        by_signal(server, log)
+    elif m[0] != "Reloaded: ":
         sys.exit(m[0])
 
 
 def by_asgictl(path):
     def reload(server, log):
-        subprocess.run(servers.asgictl(path, "reload"), check=True,
-                       stdout=subprocess.DEVNULL)
+        for words in ("wait", "ready"), ("reload",):
+            subprocess.run(servers.asgictl(path, *words), check=True,
+                           stdout=subprocess.DEVNULL)
     return reload
 
 
