@@ -30,7 +30,7 @@ master_stop(struct master *m, bool now)
 	if (!m->stopping) {
 		m->stopping = true;
 		notify_send(&m->notify, "STOPPING=1\nSTATUS=Shutting down");
-		command_on_stop(m);
+		wait_on_stop(m);
 	}
 	listeners_set_last(&m->setup->listeners, NULL);
 	fleet_stop(&m->fleet, now);
@@ -165,7 +165,7 @@ master_reloaded(struct master *m, const char *why)
 		    why);
 	}
 	master_tell(m, "READY=1\n");
-	command_on_reload(m);
+	wait_on_reload(m);
 	if (m->reopen_again)
 		(void)master_reopen(m, NULL);
 }

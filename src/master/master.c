@@ -134,7 +134,7 @@ on_change(struct fleet *f)
 	}
 	if (f->serving != m->told_serving)
 		master_tell(m, "");
-	command_check(m);
+	wait_check(m);
 }
 
 static void
@@ -178,7 +178,7 @@ on_exit_of(struct fleet *f, const struct child *c)
 	struct master *m = container_of(f, struct master, fleet);
 
 	stats_add(exits[c->cause], 1);
-	command_on_exit(m, c);
+	wait_on_exit(m, c);
 }
 
 static void
@@ -193,7 +193,7 @@ on_failed(struct fleet *f, int status)
 static void
 on_empty(struct fleet *f)
 {
-	command_on_end(container_of(f, struct master, fleet));
+	wait_on_end(container_of(f, struct master, fleet));
 	loop_stop(f->loop);
 }
 

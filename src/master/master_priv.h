@@ -30,7 +30,7 @@ struct master {
 	struct fleet		 fleet;
 	struct reload		 reload;
 	struct control		 control;
-	struct list		 waiters;	/* command.c */
+	struct list		 waiters;	/* wait.c */
 	struct metrics		*metrics;	/* NULL: no listener */
 	nsec_t			 started;
 	time_t			 started_at;
@@ -70,16 +70,32 @@ void	 master_tell(struct master *, const char *first);
 
 extern const struct control_ops command_ops;
 
-/* Things have changed: is what somebody waits for there? */
-void	 command_check(struct master *);
+/* ---- wait.c: commands whose outcome is not known yet --------------------- */
+
+enum wait_kind {
+	WAIT_READY, WAIT_DRAINED,
+	WAIT_SCALE, WAIT_RESTART,	/* seen by looking */
+	WAIT_RELOAD, WAIT_STOP,		/* told below */
+	WAIT_TAKEOVER,			/* wait.c's: reloaded */
+};
+
+/* Answer this client when that is so, at once if it is. `pid` is the worker
+ * that a RESTART replaces; limit 0: for ever. */
+void	 wait_for(struct master *, struct control_client *,
+	    const struct ctl_request *, enum wait_kind, pid_t pid,
+	    nsec_t limit);
+/* The client is gone. */
+void	 wait_forget(struct master *, const struct control_client *);
+/* Something has changed. */
+void	 wait_check(struct master *);
 /* That worker has ended; who waits for it to serve waits in vain. */
-void	 command_on_exit(struct master *, const struct child *);
+void	 wait_on_exit(struct master *, const struct child *);
 /* The reload is over; see reload_result and reload_text. */
-void	 command_on_reload(struct master *);
+void	 wait_on_reload(struct master *);
 /* asgid stops: nothing but its end can be waited for any more. */
-void	 command_on_stop(struct master *);
+void	 wait_on_stop(struct master *);
 /* The last worker is gone. */
-void	 command_on_end(struct master *);
+void	 wait_on_end(struct master *);
 
 /* ---- view.c: what can be seen -------------------------------------------- */
 

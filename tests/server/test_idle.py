@@ -8,6 +8,7 @@ import time
 import pytest
 
 from harness import poll, stat_of
+from test_control import Control
 
 pytestmark = pytest.mark.skipif(not shutil.which("strace"),
                                 reason="no strace")
@@ -60,7 +61,16 @@ def test_idle_worker(asgid, tmp_path):
 
 
 def test_idle_master(asgid, tmp_path):
-    d = asgid("hello", "--workers", "2")
+    """Nothing that may be asked of it makes it look around by itself."""
+    control = tmp_path / "control.sock"
+    d = asgid("hello", "--workers", "2", "--reload", "-o",
+              "control.socket=%s" % control, "-o",
+              "metrics.listen=127.0.0.1:0")
+    with Control(control) as c:
+        for line in ("wait ready", "stats", "scale 3", "reload",
+                     "wait drained"):
+            assert c.ask(line)[0] == 200
+    d.baseline = {}
     t = Trace(d.pid, tmp_path / "trace")
     time.sleep(1)
     calls = t.stop()
