@@ -92,9 +92,11 @@ unix_obstacle(const char *path)
 		    (int)(slash - path) + (slash == path), path);
 	if (access(folder, W_OK | X_OK) == -1)
 		return strerror(errno);
-	if (lstat(path, &st) == 0 && (!S_ISSOCK(st.st_mode) || in_use(&un)))
-		return "somebody else's";
-	return NULL;
+	if (lstat(path, &st) == -1)
+		return NULL;
+	if (!S_ISSOCK(st.st_mode))
+		return "a file that is no socket is there";
+	return in_use(&un) ? "another process listens there" : NULL;
 }
 
 /* (uid_t)-1 and (gid_t)-1 for what is not set. 0, or -1 after logging. */
