@@ -226,18 +226,10 @@ on_retry(struct loop *loop UNUSED, struct loop_timer *t)
 }
 
 static void
-accept_failed(struct listener *l)
+accept_failed(struct front *f)
 {
-	struct front *f = l->front;
-
 	if (errno == EAGAIN)
 		return;
-	if (errno == EINVAL && sock_is_last(l->io.fd)) {
-		/* another worker has shut it: the word to drain is on its
-		 * way to us too */
-		loop_io_set(f->loop, &l->io, 0);
-		return;
-	}
 	log_warn("accept: %s", strerror(errno));
 	/* no descriptors or memory: what is queued would wake us for ever */
 	set_paused(f, true);
@@ -319,7 +311,7 @@ accept_some(struct listener *l, int max)
 		if (fd == -1 && (errno == ECONNABORTED || errno == EINTR))
 			continue;
 		if (fd == -1) {
-			accept_failed(l);
+			accept_failed(f);
 			break;
 		}
 		take(f, l, fd, &peer);

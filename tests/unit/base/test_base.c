@@ -16,6 +16,7 @@ main(void)
 	srunner_add_suite(runner, heap_suite());
 	srunner_add_suite(runner, json_suite());
 	srunner_add_suite(runner, list_suite());
+	srunner_add_suite(runner, sock_suite());
 	srunner_add_suite(runner, str_suite());
 	srunner_run_all(runner, CK_NORMAL);
 	failed = srunner_ntests_failed(runner);
