@@ -89,13 +89,17 @@ set_foreign_venv(PyConfig *config)
 }
 
 static PyStatus
-fill_config(PyConfig *config, const struct venv *v)
+fill_config(PyConfig *config, const struct conf *conf, const struct venv *v)
 {
 	const char *program = v->dir != NULL ? v->python : PYTHON_EXECUTABLE;
 	PyStatus st;
 
 	config->parse_argv = 0;
 	config->install_signal_handlers = 1;
+	/* caches know their source by size and second: too coarse for a file
+	 * that is loaded as soon as it is saved */
+	if (conf->reload_watch)
+		config->write_bytecode = 0;
 	st = PyWideStringList_Append(&config->argv, L"asgid");
 	if (PyStatus_Exception(st))
 		return st;
@@ -117,7 +121,7 @@ fill_config(PyConfig *config, const struct venv *v)
 /* ---- start -------------------------------------------------------------- */
 
 static PyStatus
-initialize(const struct venv *v)
+initialize(const struct conf *conf, const struct venv *v)
 {
 	PyPreConfig pre;
 	PyConfig config;
@@ -131,7 +135,7 @@ initialize(const struct venv *v)
 	if (PyImport_AppendInittab("_asgid", PyInit__asgid) == -1)
 		return PyStatus_NoMemory();
 	PyConfig_InitPythonConfig(&config);
-	st = fill_config(&config, v);
+	st = fill_config(&config, conf, v);
 	if (!PyStatus_Exception(st))
 		st = Py_InitializeFromConfig(&config);
 	PyConfig_Clear(&config);
@@ -226,7 +230,7 @@ host_start(const struct conf *conf, struct buf *reason)
 		goto out;
 	}
 	ignore_interrupt();
-	st = initialize(&venv);
+	st = initialize(conf, &venv);
 	if (PyStatus_Exception(st)) {
 		buf_printf(reason, "Python does not start: %s%s%s",
 		    st.func != NULL ? st.func : "",
