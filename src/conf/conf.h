@@ -119,6 +119,12 @@ void	 conf_usage(struct buf *);
 /* Frees it and NULLs the pointer. */
 void	 conf_free(struct conf **);
 
+/* Lists of one's own: add a copy of a string, replace all by copies of
+ * another's; 0, or -1 with errno. */
+int	 conf_list_add(struct conf_list *, const char *);
+int	 conf_list_copy(struct conf_list *to, const struct conf_list *from);
+void	 conf_list_clear(struct conf_list *);
+
 /* workers.count with "auto" resolved, at least 1. */
 unsigned conf_workers(const struct conf *);
 

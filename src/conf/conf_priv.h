@@ -107,14 +107,10 @@ void	 conf_describe(const struct conf_value *, char *, size_t);
 /* Octal digits up to 0777: 0, or -1. */
 int	 conf_to_mode(const char *, unsigned *);
 
-/* list.c; 0, or -1 with errno */
-int	 conf_list_add(struct conf_list *, const char *);
-/* Add the words between commas. */
+/* list.c */
+/* Add the words between commas; 0, or -1 with errno. */
 int	 conf_list_split(struct conf_list *, const char *);
-/* `to` loses what it had. */
-int	 conf_list_copy(struct conf_list *to, const struct conf_list *from);
 bool	 conf_list_same(const struct conf_list *, const struct conf_list *);
-void	 conf_list_clear(struct conf_list *);
 
 /* Nearest of many names to a wrong one, fed one by one. */
 struct conf_nearest {

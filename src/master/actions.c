@@ -147,6 +147,8 @@ void
 master_reloaded(struct master *m, const char *why)
 {
 	const struct fleet *f = &m->fleet;
+	const char *then = f->now.nseats > 0 ? "the old workers serve on" :
+	    "waiting for changes";
 
 	if (why == NULL) {
 		control_set_conf(&m->control, m->setup->conf);
@@ -160,9 +162,8 @@ master_reloaded(struct master *m, const char *why)
 		reload_abort(&m->reload, m->setup);
 		m->reload_result = CTL_R_FAILED;
 		STAT_ADD(reloads_failed, 1);
-		log_err("Reload failed, the old workers serve on: %s", why);
-		buf_printf(&m->reload_text, "%s\nthe old workers serve on\n",
-		    why);
+		log_err("Reload failed, %s: %s", then, why);
+		buf_printf(&m->reload_text, "%s\n%s\n", why, then);
 	}
 	master_tell(m, "READY=1\n");
 	wait_on_reload(m);

@@ -19,6 +19,7 @@ enum { STATUS_RUNTIME = 1, STATUS_APPLICATION = 3 };
 
 static const struct child_ops child_ops;
 static void give_up(struct fleet *, const char *why);
+static void fail(struct fleet *, int status);
 
 static bool
 is_next(const struct seat *s)
@@ -99,7 +100,7 @@ on_refill(struct loop *loop, struct loop_timer *t)
 		if (is_next(s))
 			give_up(f, "cannot start a worker");
 		else if (f->unborn > 0)
-			f->ops->on_failed(f, STATUS_RUNTIME);
+			fail(f, STATUS_RUNTIME);
 		else
 			schedule_refill(s, NULL);
 		return;
@@ -361,6 +362,21 @@ on_leaving(struct child *c)
 	count_serving(c->owner);
 }
 
+/* The first start is over, in vain. */
+static void
+fail(struct fleet *f, int status)
+{
+	const struct spawn *spawn = f->now.spawn;
+
+	if (f->patient) {
+		cohort_clear(&f->now);
+		f->now.spawn = spawn;
+		f->unborn = 0;
+		drain_until(f, f->now.generation);
+	}
+	f->ops->on_failed(f, status);
+}
+
 static void
 on_dead(struct child *c)
 {
@@ -368,10 +384,10 @@ on_dead(struct child *c)
 
 	if (c->seat != NULL && !is_next(c->seat) && !c->seat->born &&
 	    !f->stopping) {
-		log_crit("Worker process [%d] failed to start, "
-		    "stopping asgid", (int)c->pid);
-		f->ops->on_failed(f, c->exit_status == STATUS_RUNTIME ?
-		    STATUS_RUNTIME : STATUS_APPLICATION);
+		log_crit("Worker process [%d] failed to start%s", (int)c->pid,
+		    f->patient ? "" : ", stopping asgid");
+		fail(f, c->exit_status == STATUS_RUNTIME ? STATUS_RUNTIME :
+		    STATUS_APPLICATION);
 	} else if (c->failed)
 		log_err("Worker process [%d] failed to start", (int)c->pid);
 	remember(c);

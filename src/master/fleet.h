@@ -28,7 +28,8 @@ struct fleet_ops {
 	void	(*on_hang)(struct fleet *, const struct child *);
 	void	(*on_exit)(struct fleet *, const struct child *);
 	/* A worker of the first start could not start; status is its own
-	 * (1 or 3). The owner is expected to call fleet_stop(). */
+	 * (1 or 3). The owner is expected to call fleet_stop(), or, of a
+	 * patient fleet, fleet_renew() some time: it is without workers. */
 	void	(*on_failed)(struct fleet *, int status);
 	/* After fleet_renew(): the new generation is ready. When this returns
 	 * it gets its go, so its listeners must be listening; and the former
@@ -77,6 +78,7 @@ struct fleet {
 	unsigned		 serving;
 	unsigned		 unborn;	/* seats that never served */
 	bool			 stopping;
+	bool			 patient;	/* owner's: may be empty */
 };
 
 /* The workers are started by the loop's first turn. 0, or -1 with errno. */

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -101,6 +102,49 @@ on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 		bury_orphans(m);
 }
 
+/* ---- changed files ------------------------------------------------------ */
+
+#define CHANGED_FILES	"changed files"		/* who asks for the reload */
+
+/* A change that comes while a generation starts has a reload of its own: who
+ * knows what that generation has read of it. */
+static void
+on_changed_files(const char *path, unsigned more, void *arg)
+{
+	struct master *m = arg;
+	char others[32] = "";
+
+	if (m->stopping)
+		return;
+	if (more > 0)
+		snprintf(others, sizeof(others), " (and %u more)", more);
+	m->changed = fleet_is_renewing(&m->fleet) || m->fleet.unborn > 0;
+	log_warn("asgid detected changes in '%s'%s. %s...", path, others,
+	    m->changed ? "Another reload will follow" : "Reloading");
+	if (!m->changed)
+		(void)master_reload(m, CHANGED_FILES, NULL);
+}
+
+static void
+on_catch_up(struct loop *loop UNUSED, struct loop_work *work)
+{
+	struct master *m = container_of(work, struct master, catch_up);
+
+	m->changed = false;
+	/* somebody else's reload, begun meanwhile, will do */
+	if (!m->stopping && !fleet_is_renewing(&m->fleet))
+		(void)master_reload(m, CHANGED_FILES, NULL);
+}
+
+/* What starts has started, or never will; not in the midst of its news. */
+static void
+catch_up(struct master *m)
+{
+	if (m->changed && m->fleet.unborn == 0 && !m->stopping &&
+	    !fleet_is_renewing(&m->fleet))
+		loop_work_add(m->loop, &m->catch_up);
+}
+
 /* ---- the fleet's news --------------------------------------------------- */
 
 static void
@@ -128,13 +172,14 @@ on_change(struct fleet *f)
 		return;
 	if (!m->announced && f->serving > 0)
 		announce(m);
-	if (!m->ready && f->unborn == 0) {
+	if (!m->ready && f->unborn == 0 && f->serving > 0) {
 		m->ready = true;
 		notify_send(&m->notify, "READY=1\nMAINPID=%d", (int)getpid());
 	}
 	if (f->serving != m->told_serving)
 		master_tell(m, "");
 	wait_check(m);
+	catch_up(m);
 }
 
 static void
@@ -148,7 +193,10 @@ on_switch(struct fleet *f)
 static void
 on_renewed(struct fleet *f, const char *why)
 {
-	master_reloaded(container_of(f, struct master, fleet), why);
+	struct master *m = container_of(f, struct master, fleet);
+
+	master_reloaded(m, why);
+	catch_up(m);
 }
 
 static void
@@ -186,6 +234,11 @@ on_failed(struct fleet *f, int status)
 {
 	struct master *m = container_of(f, struct master, fleet);
 
+	if (f->patient) {
+		log_info("Waiting for changes");
+		catch_up(m);
+		return;
+	}
 	m->status = status;
 	master_stop(m, false);
 }
@@ -411,13 +464,34 @@ fini_metrics(struct master *m)
 }
 
 static int
+init_watch(struct master *m)
+{
+	const struct conf *conf = m->setup->conf;
+
+	loop_work_init(&m->catch_up, LOOP_DEFERRED, on_catch_up);
+	if (!conf->reload_watch)
+		return STATUS_OK;
+	m->watch = watch_new(m->loop, conf, on_changed_files, m);
+	return m->watch != NULL ? STATUS_OK : STATUS_RUNTIME;
+}
+
+static void
+fini_watch(struct master *m)
+{
+	watch_free(&m->watch);
+}
+
+static int
 init_fleet(struct master *m)
 {
 	if (fleet_init(&m->fleet, m->loop, &m->setup->spawn,
-	    conf_workers(m->setup->conf), &fleet_ops) == 0)
-		return STATUS_OK;
-	log_err("workers: %s", strerror(errno));
-	return STATUS_RUNTIME;
+	    conf_workers(m->setup->conf), &fleet_ops) == -1) {
+		log_err("workers: %s", strerror(errno));
+		return STATUS_RUNTIME;
+	}
+	/* code that is wrong now will be changed */
+	m->fleet.patient = m->watch != NULL;
+	return STATUS_OK;
 }
 
 static void
@@ -451,6 +525,7 @@ static const struct step {
 	{ "signals",		init_signals,	NULL },
 	{ "control socket",	init_control,	fini_control },
 	{ "metrics",		init_metrics,	fini_metrics },
+	{ "watch",		init_watch,	fini_watch },
 	{ "workers",		init_fleet,	fini_fleet },
 };
 

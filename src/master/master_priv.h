@@ -18,6 +18,7 @@
 #include "master/pidfile.h"
 #include "master/reload.h"
 #include "master/setup.h"
+#include "master/watch.h"
 #include "stats/render.h"
 #include "stats/stats.h"
 
@@ -32,6 +33,9 @@ struct master {
 	struct control		 control;
 	struct list		 waiters;	/* wait.c */
 	struct metrics		*metrics;	/* NULL: no listener */
+	struct watch		*watch;		/* NULL: not asked for */
+	struct loop_work	 catch_up;	/* with changed files */
+	bool			 changed;	/* since the reload began */
 	nsec_t			 started;
 	time_t			 started_at;
 	unsigned		 told_serving;	/* the service manager */

@@ -82,7 +82,7 @@ is_full(const struct fleet *f)
 		if (s->child == NULL || s->child->state != CHILD_SERVING)
 			return false;
 	}
-	return true;
+	return f->now.nseats > 0;
 }
 
 /* No process without a seat accepts connections any more. */

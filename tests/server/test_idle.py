@@ -77,6 +77,23 @@ def test_idle_master(asgid, tmp_path):
     assert len(calls) <= 1, calls
 
 
+def test_idle_watch(asgid, tmp_path):
+    """Nor does a master that watches the application's files."""
+    folder = tmp_path / "watched"
+    folder.mkdir()
+    d = asgid("hello", "--reload", "--reload-dir", str(folder))
+    d.expect("detected changes")
+    (folder / "new").mkdir()
+    (folder / "new" / "x.py").write_text("1")
+    d.wait_log("Reloaded")
+    poll(lambda: len(d.workers()) == 1, "old worker gone")
+    d.baseline = {}
+    t = Trace(d.pid, tmp_path / "trace")
+    time.sleep(1)
+    calls = t.stop()
+    assert len(calls) <= 1, calls
+
+
 def test_system_calls_of_a_request(asgid, tmp_path):
     """One recv and one sendmsg per keep-alive request that does not wait."""
     d = asgid("hello", "--no-access-log")

@@ -15,6 +15,7 @@
  *	hang		never gets ready
  *	only=N		the other words are for the worker with number N
  *	slow=MS		gets ready after so long
+ *	until=PATH	gets ready when that file is there
  *	die=MS		aborts so long after it was told to go
  *	recycle=MS	asks to be replaced so long after it was told to go
  *	leave=MS	drains of its own so long after it was told to go
@@ -32,6 +33,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -53,7 +55,8 @@ static struct {
 	struct chan		 chan;
 	struct loop_io		 listeners[BIRTH_LISTENERS_MAX];
 	struct loop_timer	 timer;
-	enum { WAIT_READY, WAIT_DIE, WAIT_RECYCLE, WAIT_LEAVE } next;
+	enum { WAIT_READY, WAIT_FILE, WAIT_DIE, WAIT_RECYCLE, WAIT_LEAVE }
+				 next;
 	char			*words;
 } fake;
 
@@ -121,10 +124,26 @@ leave(void)
 	loop_stop(fake.loop);
 }
 
+static bool
+is_there(const char *path)
+{
+	char name[PATH_MAX];
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(path, " "), path);
+	return access(name, F_OK) == 0;
+}
+
 static void
 on_timer(struct loop *l UNUSED, struct loop_timer *t UNUSED)
 {
 	switch (fake.next) {
+	case WAIT_FILE:
+		if (!is_there(word("until"))) {
+			loop_timer_set(fake.loop, &fake.timer,
+			    mono_now() + 5 * NSEC_PER_MSEC);
+			break;
+		}
+		/* FALLTHROUGH */
 	case WAIT_READY:
 		(void)chan_send(&fake.chan, CHAN_READY, "");
 		break;
@@ -374,7 +393,8 @@ main(int argc, char *argv[])
 	if (word("hang") == NULL || word("nodrain") != NULL)
 		(void)loop_signal(fake.loop, SIGTERM, on_sigterm, NULL);
 	loop_timer_init(&fake.timer, on_timer);
-	if (word("hang") == NULL && !set_timer("slow", WAIT_READY))
+	if (word("hang") == NULL && !set_timer("until", WAIT_FILE) &&
+	    !set_timer("slow", WAIT_READY))
 		(void)chan_send(&fake.chan, CHAN_READY, "");
 	(void)loop_run(fake.loop);
 	chan_fini(&fake.chan);

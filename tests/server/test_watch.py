@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""--reload: a developer edits a real application while it is used."""
+import os
+
+import pytest
+
+from harness import poll
+from test_control import Control
+from test_reload import LIMIT, Load
+
+CHANGED = "asgid detected changes in"
+APP = '''
+from text import TEXT
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            m = await receive()
+            await send({"type": m["type"] + ".complete"})
+            if m["type"] == "lifespan.shutdown":
+                return
+    await send({"type": "http.response.start", "status": 200,
+                "headers": [(b"content-length", b"%d" % len(TEXT))]})
+    await send({"type": "http.response.body", "body": TEXT})
+'''
+
+
+class Site:
+    def __init__(self, asgid, folder, **kw):
+        self.folder = folder
+        folder.mkdir()
+        (folder / "main.py").write_text(APP)
+        self.write(0)
+        self.d = asgid(None, "main:app", "--app-dir", str(folder), "--reload",
+                       "--host", "127.0.0.1", "--port", "0",
+                       "--no-access-log", **kw)
+        self.d.expect(CHANGED)
+
+    def write(self, text):
+        """As an editor does; the module of this text has one size."""
+        (self.folder / "new").write_text("TEXT = b'%05d'\n" % text)
+        os.utime(self.folder / "new", (10 ** 9, 10 ** 9))
+        os.rename(self.folder / "new", self.folder / "text.py")
+
+    def answers(self, text):
+        poll(lambda: self.d.get().text == "%05d" % text,
+             lambda: "%d:\n%s" % (text, self.d.stderr[-3000:]), LIMIT)
+
+    def settle(self):
+        poll(lambda: len(self.d.workers()) == 1, "old workers", LIMIT)
+        self.d.baseline = {}
+
+
+@pytest.fixture
+def site(asgid, tmp_path):
+    # the harness forbids caches; here they are what has to be left alone
+    return Site(asgid, tmp_path / "site", env={"PYTHONDONTWRITEBYTECODE": ""})
+
+
+def test_edits_under_load(site):
+    """New code answers, no request is lost; one second and one size do not
+    make two files the same."""
+    site.answers(0)
+    loads = [Load((site.d.host, site.d.port), i % 2 == 0)
+             for i in range(4)]
+    try:
+        for text in range(1, 6):
+            site.write(text)
+            site.answers(text)
+    finally:
+        for load in loads:
+            load.over.set()
+    for load in loads:
+        load.thread.join()
+    assert not [f for load in loads for f in load.failed]
+    site.settle()
+
+
+def test_mistake_and_correction(site):
+    site.answers(0)
+    main = site.folder / "main.py"
+    main.write_text(APP + "(\n")
+    site.d.expect("Error loading.*never closed", "failed to start",
+                  "Reload failed")
+    site.d.wait_log("Reload failed, the old workers serve on", LIMIT)
+    site.answers(0)
+    main.write_text(APP.replace("TEXT", "TEXT[::-1]").replace(
+        "import TEXT[::-1]", "import TEXT"))
+    site.write(12)
+    poll(lambda: site.d.get().text == "21000", "new code", LIMIT)
+    site.settle()
+
+
+def test_mistake_from_the_beginning(asgid, tmp_path):
+    """The daemon waits until there is something to serve; so do clients."""
+    (tmp_path / "main.py").write_text("import nothing_of_that_name\n")
+    d = asgid(None, "main:app", "--app-dir", str(tmp_path), "--reload",
+              "--host", "127.0.0.1", "--port", "0",
+              "-o", "control.socket=s", serve=False)
+    d.expect("Error loading|nothing_of_that_name", "failed to start", CHANGED)
+    d.wait_log("Waiting for changes", LIMIT)
+    with Control(tmp_path / "s") as c:
+        assert c.ask("wait ready 100ms")[0] != 200
+        c.send("wait ready\n")
+        (tmp_path / "text.py").write_text("TEXT = b'late'\n")
+        (tmp_path / "main.py").write_text(APP)
+        d.wait_serving()
+        assert c.answer()[0] == 200
+    assert d.get().text == "late"
