@@ -34,7 +34,8 @@ main(int argc, char *argv[])
 	    (enum log_level)conf->log_level, "asgid-worker");
 	if (birth.stats_fd != -1 &&
 	    stats_attach(birth.stats_fd, birth.slot) == -1)
-		log_warn("statistics: %s", strerror(errno));
+		log_warn("not part of the statistics: %s", errno == EPROTO ?
+		    "asgid was upgraded since its start" : strerror(errno));
 	fd_close(&birth.stats_fd);
 	status = worker_main(&birth, conf);
 	conf_free(&conf);

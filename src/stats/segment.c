@@ -81,6 +81,22 @@ stats_turn_over(void)
 	relaxed_set(&stats->turn_began, 0);
 }
 
+/* FNV-1a over what a slot is made of. */
+static uint64_t
+layout(void)
+{
+	uint64_t h = UINT64_C(14695981039346656037);
+	const char *p;
+	size_t i;
+
+	for (i = 0; i < STATS_NLINES; i++) {
+		for (p = stats_lines[i].member; *p != '\0'; p++)
+			h = (h ^ (unsigned char)*p) * UINT64_C(1099511628211);
+		h = (h ^ stats_lines[i].kind) * UINT64_C(1099511628211);
+	}
+	return (h ^ sizeof(struct stats_slot)) * UINT64_C(1099511628211);
+}
+
 /* In a process that this one has forked. */
 static void
 detach(void)
@@ -104,9 +120,18 @@ int
 stats_attach(int fd, int slot)
 {
 	size_t size = slot_size();
-	void *p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-	    (off_t)size * slot);
+	uint64_t masters;
+	void *p;
 
+	if (pread(fd, &masters, sizeof(masters),
+	    offsetof(struct stats_slot, layout)) != sizeof(masters))
+		return -1;
+	if (masters != layout()) {
+		errno = EPROTO;
+		return -1;
+	}
+	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
+	    (off_t)size * slot);
 	return p != MAP_FAILED ? use(p) : -1;
 }
 
@@ -153,6 +178,7 @@ stats_new(void)
 	    MAP_SHARED | MAP_NORESERVE, seg->fd, 0);
 	if (seg->base == MAP_FAILED || use(slot_at(seg, 0)) == -1)
 		goto fail;
+	stats->layout = layout();
 	return seg;
 fail:
 	stats_free(&seg);

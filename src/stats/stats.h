@@ -43,6 +43,7 @@ struct stats_second {
 
 /* Everything of one process. */
 struct stats_slot {
+	uint64_t	 layout;	/* of all slots; in the first one */
 	uint64_t	 values[STATS_NLINES];	/* of a histogram: unused */
 	/* When the running turn of the loop began; 0 while it waits. */
 	uint64_t	 turn_began;
@@ -108,7 +109,8 @@ void	 stats_slot_release(struct stats_segment *, int slot);
 const struct stats_slot *stats_slot(const struct stats_segment *, int slot);
 
 /* In a worker: map slot `slot` of the descriptor and count there from now on.
- * Its children, if it forks, count nowhere. 0, or -1 with errno. */
+ * Its children, if it forks, count nowhere. 0, or -1 with errno; EPROTO: the
+ * master is of another version, with other slots. */
 int	 stats_attach(int fd, int slot);
 
 /* ---- sums --------------------------------------------------------------- */

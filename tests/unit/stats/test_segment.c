@@ -189,6 +189,21 @@ START_TEST(workers_cannot_cut_it)
 }
 END_TEST
 
+/* A worker of another version, after an upgrade, would write anywhere. */
+START_TEST(versions_do_not_mix)
+{
+	int slot = stats_slot_take(seg);
+
+	writable(0)->layout++;
+	ck_assert_int_eq(stats_attach(stats_fd(seg), slot), -1);
+	ck_assert_int_eq(errno, EPROTO);
+	writable(0)->layout--;
+	ck_assert_int_eq(stats_attach(stats_fd(seg), slot), 0);
+	STAT_ADD(requests, 1);
+	ck_assert_uint_eq(stats_total(seg, STAT_requests), 1);
+}
+END_TEST
+
 START_TEST(slots_nobody_took_cost_nothing)
 {
 	struct stat st;
@@ -322,6 +337,7 @@ segment_suite(void)
 	tcase_add_test(u, totals_never_go_back);
 	tcase_add_test(u, children_of_workers_count_nowhere);
 	tcase_add_test(u, workers_cannot_cut_it);
+	tcase_add_test(u, versions_do_not_mix);
 	tcase_add_test(u, slots_nobody_took_cost_nothing);
 	tcase_add_test(u, last_seconds_are_exact);
 	tcase_add_test(u, last_seconds_of_the_dead);
