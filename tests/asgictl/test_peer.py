@@ -394,6 +394,25 @@ def test_stop_waits_for_the_end(tmp_path, says, out, then):
     d.wait()
 
 
+def can_unshare():
+    return os.geteuid() == 0 and subprocess.run(
+        ["unshare", "--pid", "--fork", "true"],
+        capture_output=True).returncode == 0
+
+
+@pytest.mark.skipif(not can_unshare(), reason="no PID namespace to be had")
+def test_stop_from_another_pid_namespace(tmp_path):
+    """The process cannot be seen from there: its connection's end counts."""
+    d = daemon(tmp_path / "s", "200 5\\ngone\\n", "close")
+    p = subprocess.run(["unshare", "--pid", "--fork", tool.ASGICTL, "-s",
+                        str(tmp_path / "s"), "stop"], capture_output=True,
+                       text=True, timeout=tool.DEADLINE)
+    assert (p.returncode, p.stdout, p.stderr) == (DONE, "gone\n", "")
+    assert d.poll() is None
+    d.stdin.close()
+    d.wait()
+
+
 def test_stop_of_one_that_stays(tmp_path):
     """No answer, and the process lives."""
     d = daemon(tmp_path / "s", "", "close")
