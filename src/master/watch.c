@@ -74,19 +74,6 @@ add_change(struct watch *w, const char *path)
 		w->uncounted++;
 }
 
-static void
-on_quiet(struct loop *loop UNUSED, struct loop_timer *t)
-{
-	struct watch *w = container_of(t, struct watch, quiet);
-	unsigned n = (unsigned)w->changed.n + w->uncounted;
-	struct conf_list changed = w->changed;
-
-	w->changed = (struct conf_list){ 0 };
-	w->uncounted = 0;
-	w->cb(changed.n > 0 ? changed.at[0] : "files", n - 1, w->arg);
-	conf_list_clear(&changed);
-}
-
 /* ---- folders ------------------------------------------------------------ */
 
 /* Where the folder with this number is, or would be. */
@@ -299,12 +286,42 @@ read_folders(struct watch *w, bool is_change)
 	return result;
 }
 
+/* One that was gone may have come back; nothing happens to the others. */
+static void
+find_roots_again(struct watch *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->roots.n; i++)
+		if (access(w->roots.at[i], F_OK) == 0)
+			(void)add_folder(w, w->roots.at[i], true);
+	(void)read_folders(w, true);
+}
+
+static void
+on_quiet(struct loop *loop UNUSED, struct loop_timer *t)
+{
+	struct watch *w = container_of(t, struct watch, quiet);
+	struct conf_list changed;
+	unsigned n;
+
+	find_roots_again(w);
+	loop_timer_del(w->loop, &w->quiet);
+	changed = w->changed;
+	n = (unsigned)changed.n + w->uncounted;
+	w->changed = (struct conf_list){ 0 };
+	w->uncounted = 0;
+	w->cb(changed.n > 0 ? changed.at[0] : "files", n - 1, w->arg);
+	conf_list_clear(&changed);
+}
+
 /* ---- events ------------------------------------------------------------- */
 
 static void on_events(struct loop *, struct loop_io *, unsigned);
 
+/* Folders that the user named must be there at the start. */
 static int
-begin(struct watch *w)
+begin(struct watch *w, bool again)
 {
 	int fd = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
 	size_t i;
@@ -316,9 +333,12 @@ begin(struct watch *w)
 		    "");
 		return -1;
 	}
-	for (i = 0; i < w->roots.n; i++)
+	for (i = 0; i < w->roots.n; i++) {
+		if (again && access(w->roots.at[i], F_OK) == -1)
+			continue;
 		if (add_folder(w, w->roots.at[i], true) == -1)
 			return -1;
+	}
 	if (read_folders(w, false) == -1)
 		return -1;
 	if (loop_io_set(w->loop, &w->io, LOOP_READ) == 0)
@@ -346,7 +366,7 @@ begin_again(struct watch *w)
 {
 	log_debug("inotify: more changes than it could hold");
 	end(w);
-	if (begin(w) == -1)
+	if (begin(w, true) == -1)
 		log_err("Changes are not seen any more, asgid must be "
 		    "restarted");
 	add_change(w, w->roots.at[0]);
@@ -358,7 +378,7 @@ lost_root(struct watch *w, struct folder *f)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s", f->path);
-	log_warn("%s is gone: it is not watched any more", path);
+	log_warn("%s is gone: it is not watched before another change", path);
 	(void)drop_tree(w, path);
 }
 
@@ -509,7 +529,7 @@ watch_new(struct loop *loop, const struct conf *conf, watch_f *cb, void *arg)
 	if (pick_init(&w->pick, conf) == -1 || find_roots(w, conf) == -1)
 		goto nomem;
 	say_roots(w);
-	if (begin(w) == 0)
+	if (begin(w, false) == 0)
 		return w;
 	watch_free(&w);
 	return NULL;

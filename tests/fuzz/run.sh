@@ -3,8 +3,8 @@
 #
 # Replay the corpus of each fuzz target.  To search for more:
 #	F="clang -g -fsanitize=fuzzer,address,undefined -include config.h -Isrc"
-#	$F tests/fuzz/fuzz_conf.c src/conf/*.c src/base/*.c -lconfig \
-#	    -o /tmp/fuzz_conf && /tmp/fuzz_conf tests/fuzz/corpus/conf
+#	$F tests/fuzz/fuzz_conf.c src/conf/*.c src/ctl/*.c src/base/*.c \
+#	    -lconfig -o /tmp/fuzz_conf && /tmp/fuzz_conf tests/fuzz/corpus/conf
 #	$F tests/fuzz/fuzz_check.c tests/unit/http/mhd_head.c \
 #	    src/http/check.c src/http/head.c src/base/*.c \
 #	    -o /tmp/fuzz_check && /tmp/fuzz_check tests/fuzz/corpus/check
