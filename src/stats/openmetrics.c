@@ -6,6 +6,7 @@
  */
 #include "stats/render.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdlib.h>
 
@@ -45,7 +46,7 @@ put_family(const struct dialect *d, const char *family, enum stats_kind kind,
 	const char *end = d->open ? "" : suffix(kind);
 
 	buf_printf(d->to, "# HELP asgid_%s%s %c%s.\n", family, end,
-	    text[0] - 'a' + 'A', text + 1);
+	    toupper((unsigned char)text[0]), text + 1);
 	buf_printf(d->to, "# TYPE asgid_%s%s %s\n", family, end, types[kind]);
 	if (d->open && unit[0] != '\0')
 		buf_printf(d->to, "# UNIT asgid_%s %s\n", family, unit);

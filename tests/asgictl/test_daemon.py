@@ -174,6 +174,8 @@ def test_stats(running):
     json.loads(running.ok("stats", "--json"))
     text = running.ok("stats", "--openmetrics")
     assert text.endswith("# EOF\n")
+    helps = re.findall(r"^# HELP \w+ (.*)", text, re.M)
+    assert helps and all(re.match("[A-Z].*[.]$", h) for h in helps), helps
     manual = MANUAL.read_text()
     for name in re.findall(r"^# TYPE (\w+) ", text, re.M):
         assert re.search(r"^\.It Li %s(_total)? Pq" % name, manual, re.M), \
