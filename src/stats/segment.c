@@ -43,14 +43,12 @@ slot_size(void)
 static uint64_t
 errors_of(const struct stats_slot *s)
 {
-	static const enum stat_id kinds_of_errors[] = { STAT_errors_parse,
-	    STAT_errors_limit, STAT_errors_timeout, STAT_errors_application,
-	    STAT_errors_aborted };
+	enum stat_id id;
 	uint64_t n = 0;
-	size_t i;
 
-	for (i = 0; i < countof(kinds_of_errors); i++)
-		n += relaxed_get(&s->values[kinds_of_errors[i]]);
+	for (id = 0; id < STATS_NLINES; id++)
+		if (strcmp(stats_lines[id].family, "errors") == 0)
+			n += relaxed_get(&s->values[id]);
 	return n;
 }
 
@@ -354,15 +352,19 @@ stats_total_hist(const struct stats_segment *seg, enum hist_id id,
 static void
 add_since(struct stats_second *sum, const struct stats_slot *s, uint64_t from)
 {
-	struct stats_second now = snapshot(s);
 	const struct stats_second *e;
+	struct stats_second then, now;
 	uint64_t second;
 
 	for (second = from; second < from + STATS_RING; second++) {
 		e = &s->ring[second % STATS_RING];
 		if (__atomic_load_n(&e->second, __ATOMIC_ACQUIRE) != second)
 			continue;
-		second_add(sum, &now, e);
+		/* in this order: the worker goes on counting */
+		then = *e;
+		__atomic_thread_fence(__ATOMIC_ACQUIRE);
+		now = snapshot(s);
+		second_add(sum, &now, &then);
 		return;
 	}
 }
