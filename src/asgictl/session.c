@@ -271,7 +271,8 @@ int
 session_run(struct session *s)
 {
 	struct buf text = BUF_INIT;
-	int code, status;
+	int code = 0, status;
+	bool answered, gone;
 
 	add_terminal_flags(s);
 	if ((status = set_deadlines(s)) != STATUS_OK)
@@ -280,15 +281,13 @@ session_run(struct session *s)
 		wipe_progress(s);
 		return no_daemon(s);
 	}
-	if (converse(s, &code, &text) == 0) {
-		wipe_progress(s);
+	answered = converse(s, &code, &text) == 0;
+	gone = !answered && is_gone(s);
+	wipe_progress(s);
+	if (answered)
 		status = conclude(s, code, &text);
-	} else if (is_gone(s))
-		wipe_progress(s);
-	else {
-		wipe_progress(s);
+	else if (!gone)
 		status = tell_errno(s->request.command->name);
-	}
 	buf_fini(&text);
 	return status;
 }
