@@ -48,8 +48,9 @@ class Control:
 
     def __init__(self, path):
         self.s = socket.socket(socket.AF_UNIX)
-        self.s.settimeout(LIMIT)
+        # in this order: one that must not wait fails when the queue is full
         self.s.connect(str(path))
+        self.s.settimeout(LIMIT)
         self.f = self.s.makefile("rb")
 
     def send(self, data):
@@ -479,6 +480,17 @@ async def app(scope, receive, send):
         while code == 102:
             code, text = one.answer()
         assert code == 200
+    assert site.d.wait() == 0
+
+
+def test_stop_during_a_reload(site, tmp_path):
+    site.app.write_text(SLOW % str(tmp_path / "never"))
+    with site.connect() as asker, site.connect() as stopper:
+        asker.send("reload\n")
+        poll(lambda: len(site.pids()) == 4, "new workers")
+        stopper.send("stop\n")
+        assert asker.answer() == (503, "asgid is stopping\n")
+        assert stopper.answer() == (200, "")
     assert site.d.wait() == 0
 
 
