@@ -14,6 +14,7 @@ const struct ctl_flag ctl_flags[CTL_NFLAGS] = {
 
 #define F_JSON		CTL_F_JSON
 #define F_OPENMETRICS	CTL_F_OPENMETRICS
+#define F_PROMETHEUS	CTL_F_PROMETHEUS
 #define F_NOW		CTL_F_NOW
 #define F_DIFF		CTL_F_DIFF
 #define READ		false

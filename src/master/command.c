@@ -43,6 +43,7 @@ do_stats(struct master *m, struct control_client *client,
 
 	view_stats(m, (r->flags & CTL_F_JSON) != 0 ? stats_json :
 	    (r->flags & CTL_F_OPENMETRICS) != 0 ? stats_openmetrics :
+	    (r->flags & CTL_F_PROMETHEUS) != 0 ? stats_prometheus :
 	    stats_text, &b);
 	answer_text(client, &b);
 }

@@ -30,7 +30,7 @@ printf '%s\\n' "${COMPREPLY[@]}"
 CASES = [
     (["re"], ["reload", "reopen", "restart-worker"]),
     (["-q", "pi"], ["ping"]),
-    (["stats", "--"], ["--json", "--openmetrics"]),
+    (["stats", "--"], ["--json", "--openmetrics", "--prometheus"]),
     (["stop", "--"], ["--now"]),
     (["wait", ""], ["drained", "ready"]),
     (["-s", "reload", "wait", "d"], ["drained"]),

@@ -6,6 +6,7 @@ import grp
 import json
 import os
 import pathlib
+import re
 import signal
 import socket
 import subprocess
@@ -200,6 +201,16 @@ def test_status_and_workers(site):
         assert str(w["pid"]) in site.done("workers")
     assert "\033[" not in site.done("workers")
     assert "\033[32mserving" in site.done("workers --color")
+
+
+def test_stats_in_each_dialect(site):
+    site.d.get()
+    assert site.json("stats")["uptime_seconds"] > 0
+    assert site.done("stats --openmetrics").endswith("# EOF\n")
+    text = site.done("stats --prometheus")
+    assert "# TYPE asgid_requests_total counter\n" in text
+    assert "\nasgid_requests_total 1\n" in text and "# EOF" not in text
+    assert re.search(r"(?m)^requests +1 ", site.done("stats"))
 
 
 def test_config_loads_again(site, tmp_path):
