@@ -136,6 +136,10 @@ help_line(const struct ctl_command *c, struct buf *to)
 
 	buf_puts(to, "  ");
 	ctl_synopsis(c, to);
+	if (to->len - start >= HELP_INDENT) {
+		buf_putc(to, '\n');
+		start = to->len;
+	}
 	indent(to, start);
 	while (strlen(text) > HELP_ROOM &&
 	    (space = memrchr(text, ' ', HELP_ROOM + 1)) != NULL) {
