@@ -79,7 +79,7 @@ class Log:
 
 def by_signal(server, log):
     server.send_signal(signal.SIGHUP)
-    m = log.wait(r"Reloaded: |Reload failed.*|refused, asgid is starting")
+    m = log.wait(r"Reloaded: |Reload failed.*|refused: asgid is starting")
     if m[0].startswith("refused"):
         by_signal(server, log)
     elif m[0] != "Reloaded: ":

@@ -71,7 +71,7 @@ class Site:
             p.read_text() for p in sorted(self.tmp.glob("error*")))
 
     def reload(self, ends="Reloaded: "):
-        ends += "|refused, asgid is starting"
+        ends += "|refused: asgid is starting"
         n = len(re.findall(ends, self.log()))
         self.conf.write_text(self.text())
         old = children(self.d.pid)
