@@ -138,12 +138,12 @@ on_timer(struct loop *l UNUSED, struct loop_timer *t UNUSED)
 {
 	switch (fake.next) {
 	case WAIT_FILE:
-		if (!is_there(word("until"))) {
+		if (is_there(word("until")))
+			(void)chan_send(&fake.chan, CHAN_READY, "");
+		else
 			loop_timer_set(fake.loop, &fake.timer,
 			    mono_now() + 5 * NSEC_PER_MSEC);
-			break;
-		}
-		/* FALLTHROUGH */
+		break;
 	case WAIT_READY:
 		(void)chan_send(&fake.chan, CHAN_READY, "");
 		break;
