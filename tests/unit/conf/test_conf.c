@@ -597,6 +597,9 @@ START_TEST(control_socket)
 	control_socket_is("a:b", "");
 	unsetenv("XDG_RUNTIME_DIR");
 	control_socket_is("a:b", "");
+	/* the leak check at exit may look at what it is allowed to */
+	if (getuid() == 0)
+		ck_assert_int_eq(seteuid(0), 0);
 }
 END_TEST
 
