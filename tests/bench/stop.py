@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-3-Clause
 """How quickly does an idle daemon stop? From kill() in this process (or the
-start of "asgictl stop") to the moment the application is handed
-lifespan.shutdown, by which the worker must have closed its listeners, and to
-the end of the daemon (the return of asgictl). Each round is a new
-daemon with a hello application. Ends with 1 when a median is above its limit:
-1 ms to the event (from kill(), with no connection open), 50 ms to the end."""
+line to the control socket, or the start of "asgictl stop") to the moment the
+application is handed lifespan.shutdown, by which the worker must have closed
+its listeners, and to the end of the daemon (the return of asgictl). Each round
+is a new daemon with a hello application. Ends with 1 when a median is above its
+limit: 1 ms to the event (not by asgictl, with no connection open), 50 ms to the
+end."""
 
 import argparse
 import os
@@ -46,6 +47,16 @@ def by_asgictl(path):
     def stop(server, pidfd):
         subprocess.run(servers.asgictl(path, "stop"), check=True,
                        stdout=subprocess.DEVNULL)
+    return stop
+
+
+def by_command(path):
+    """The command alone, without the start of a program."""
+    def stop(server, pidfd):
+        with socket.socket(socket.AF_UNIX) as s:
+            s.connect(path)
+            s.sendall(b"stop\n")
+            select.select([pidfd], [], [], 60)
     return stop
 
 
@@ -103,19 +114,23 @@ SCENES = [
 def main():
     p = argparse.ArgumentParser(description=__doc__)
     p.add_argument("-n", "--rounds", type=int, default=100)
-    p.add_argument("--asgictl", action="store_true",
-                   help='stop by "asgictl stop", not by SIGTERM')
+    p.add_argument("--by", choices=["signal", "command", "asgictl"],
+                   default="signal", help="SIGTERM (%(default)s), a line to "
+                   "the control socket, or asgictl, whose start is in the "
+                   "figures then")
     args = p.parse_args()
     print(f"{args.rounds} rounds; ms: median [least .. 95 % .. most]")
     failed = False
     with tempfile.TemporaryDirectory() as d:
         for what, n, rest, told, gone in SCENES:
             print(what + ":")
-            stop = by_asgictl(d + "/control") if args.asgictl else by_signal
+            stop = {"signal": by_signal,
+                    "command": by_command(d + "/control"),
+                    "asgictl": by_asgictl(d + "/control")}[args.by]
             a, b = zip(*(one(n, rest, d, stop)
                          for _ in range(args.rounds)))
             failed |= show("lifespan.shutdown", a,
-                           None if args.asgictl else told)
+                           None if args.by == "asgictl" else told)
             failed |= show("the daemon is gone", b, gone)
     return failed
 
