@@ -24,6 +24,9 @@
 /* Of progress that a client does not read. */
 #define UNREAD_MAX	(64 * 1024)
 #define GROUPS_MAX	256
+#define ACCEPT_BATCH	16
+/* After an error of accept that is not the client's: no descriptor is left. */
+#define RETRY		(1 * NSEC_PER_SEC)
 
 struct control_client {
 	struct list		 node;
@@ -382,17 +385,32 @@ client_new(struct control *ctl, int fd)
 }
 
 static void
-on_accept(struct loop *loop UNUSED, struct loop_io *io,
-    unsigned revents UNUSED)
+on_retry(struct loop *loop, struct loop_timer *t)
+{
+	struct control *ctl = container_of(t, struct control, retry);
+
+	if (loop_io_set(loop, &ctl->io, LOOP_READ) == -1)
+		loop_timer_set(loop, t, mono_now() + RETRY);
+}
+
+static void
+on_accept(struct loop *loop, struct loop_io *io, unsigned revents UNUSED)
 {
 	struct control *ctl = container_of(io, struct control, io);
-	int fd;
+	int fd, i;
 
-	while ((fd = accept4(io->fd, NULL, NULL,
-	    SOCK_CLOEXEC | SOCK_NONBLOCK)) != -1)
+	for (i = 0; i < ACCEPT_BATCH; i++) {
+		fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+		if (fd == -1)
+			break;
 		client_new(ctl, fd);
-	if (errno != EAGAIN && errno != EINTR && errno != ECONNABORTED)
-		log_warn("control.socket: accept: %s", strerror(errno));
+	}
+	if (i == ACCEPT_BATCH || errno == EAGAIN || errno == EINTR ||
+	    errno == ECONNABORTED)
+		return;
+	log_warn("control.socket: accept: %s", strerror(errno));
+	(void)loop_io_set(loop, io, 0);
+	loop_timer_set(loop, &ctl->retry, mono_now() + RETRY);
 }
 
 /* ---- the socket --------------------------------------------------------- */
@@ -457,6 +475,7 @@ control_init(struct control *ctl, struct loop *loop, const struct conf *conf,
 	*ctl = (struct control){ .loop = loop, .conf = conf, .ops = ops,
 	    .arg = arg };
 	list_init(&ctl->clients);
+	loop_timer_init(&ctl->retry, on_retry);
 	ctl->io.fd = -1;
 	if ((ctl->path = conf_control_socket(conf)) == NULL) {
 		log_err("control.socket: %s", strerror(errno));
@@ -480,6 +499,7 @@ control_fini(struct control *ctl)
 
 	list_foreach_safe(n, next, &ctl->clients)
 		client_free(list_entry(n, struct control_client, node));
+	loop_timer_del(ctl->loop, &ctl->retry);
 	if (ctl->io.fd != -1) {
 		loop_io_del(ctl->loop, &ctl->io);
 		fd_close(&ctl->io.fd);

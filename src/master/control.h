@@ -42,6 +42,7 @@ struct control {
 	struct stat		 made;
 	bool			 made_folder;
 	struct loop_io		 io;
+	struct loop_timer	 retry;		/* to accept */
 	struct list		 clients;	/* the oldest first */
 	unsigned		 nclients;
 };

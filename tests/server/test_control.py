@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import re
+import resource
 import signal
 import socket
 import subprocess
@@ -613,6 +614,21 @@ def test_many_connections(site):
     for c in held:
         c.close()
     poll(lambda: len(descriptors(site.d.pid)) <= before, "closed")
+
+
+def test_no_descriptor_left(site):
+    """It says so once in a while, does not spin, and goes on afterwards."""
+    pid = site.d.pid
+    site.d.expect("control.socket: accept: Too many open files")
+    limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
+    before = harness.cpu(pid)
+    with site.connect() as c:
+        c.send("ping\n")
+        site.d.wait_log("Too many open files", count=2)
+        assert harness.cpu(pid) - before < 0.1 * SCALE
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
+        assert c.answer() == (200, "pong\n")
 
 
 def test_slow_ones_lose_their_connection(site):
