@@ -35,6 +35,7 @@ list_empty(const struct list *l)
 	return l->next == l;
 }
 
+/* At the end of the list; before `head` if that is a node. */
 static inline void
 list_append(struct list *head, struct list *node)
 {

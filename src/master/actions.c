@@ -124,7 +124,6 @@ master_reload(struct master *m, const char *by, struct buf *why)
 			buf_printf(why, "%s\n", reason);
 		return CTL_R_CONFLICT;
 	}
-	log_info("Reloading (%s)", by);
 	snprintf(m->reload_by, sizeof(m->reload_by), "%s", by);
 	m->reload_at = time(NULL);
 	buf_reset(&m->reload_text);

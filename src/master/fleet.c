@@ -46,6 +46,18 @@ free_id(struct fleet *f)
 	return id;
 }
 
+/* Before whom a new one stands: the children are in the order of their
+ * numbers. */
+static struct list *
+place_of(struct fleet *f, unsigned id)
+{
+	struct list *n = f->children.next;
+
+	while (n != &f->children && list_entry(n, struct child, node)->id < id)
+		n = n->next;
+	return n;
+}
+
 /*
  * How long to wait after this worker's end (NULL: there was not even a
  * process).  The first early death of a worker that had served costs
@@ -106,7 +118,7 @@ on_refill(struct loop *loop, struct loop_timer *t)
 		return;
 	}
 	c->seat = s;
-	list_append(&f->children, &c->node);
+	list_append(place_of(f, c->id), &c->node);
 	if (s->child == NULL)
 		s->child = c;
 	else

@@ -73,7 +73,7 @@ struct fleet {
 	struct cohort		 now;
 	struct cohort		 next;		/* nseats 0: none */
 	unsigned		 unready;	/* seats of next */
-	struct list		 children;	/* struct child */
+	struct list		 children;	/* struct child, by id */
 	unsigned		 generations;	/* so far */
 	unsigned		 serving;
 	unsigned		 unborn;	/* seats that never served */

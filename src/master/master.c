@@ -61,6 +61,7 @@ on_reopen_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 static void
 on_reload_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 {
+	log_info("Received SIGHUP");
 	(void)master_reload(arg, "SIGHUP", NULL);
 }
 

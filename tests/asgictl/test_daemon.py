@@ -349,7 +349,7 @@ def test_interrupted_reload_goes_on(running):
         "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\n" +
         APP)
     p = running.begin("reload")
-    running.daemon.wait_log("Reloading")
+    running.daemon.wait_log("control: reload")
     p.send_signal(signal.SIGINT)
     assert finish(p).status == -signal.SIGINT
     running.daemon.expect("refused: a reload is running")
