@@ -10,6 +10,7 @@ import re
 import resource
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import tempfile
@@ -21,6 +22,7 @@ import pytest
 import harness
 from harness import SCALE, descriptors, get, poll
 from test_reload import APP
+from test_reload_options import CLASSES
 
 LIMIT = 20 * SCALE
 HANGS = '''
@@ -238,10 +240,37 @@ def test_reload(site):
                     (os.getuid(), os.getpid()))
 
 
+RESTART = {
+    "pid_file": '"{tmp}/pid"', "control.socket": '"{tmp}/other"',
+    "control.mode": '"0600"', "control.group": '"adm"',
+    "metrics.listen": '"127.0.0.1:0"', "reload.watch": "true",
+    "reload.dirs": '[ "{tmp}" ]', "reload.include": '[ "*.txt" ]',
+    "reload.exclude": '[ "x" ]', "reload.delay": '"1s"'}
+
+
 def test_reload_names_what_needs_a_restart(site):
-    site.path.write_text(site.text(more='pid_file = "%s/pid";' % site.tmp))
-    site.d.expect("pid_file: the change needs a restart")
-    assert "pid_file: the change needs a restart" in site.done("reload")
+    assert set(RESTART) == {k for k, c in CLASSES.items() if c == "RESTART"}
+    groups = {}
+    for key, value in RESTART.items():
+        group, _, name = key.rpartition(".")
+        groups.setdefault(group, []).append(
+            "%s = %s;" % (name, value.format(tmp=site.tmp)))
+    more = "\n".join("%s = { %s };" % (g, " ".join(v)) if g else v[0]
+                     for g, v in groups.items() if g != "control")
+    site.path.write_text(re.sub(r"(?m)^control = .*$", "control = { %s };" %
+                                " ".join(groups["control"]),
+                                site.text(more=more)))
+    site.d.expect(*(re.escape(k) + ": the change needs a restart"
+                    for k in RESTART))
+    text = site.done("reload")
+    for key in RESTART:
+        assert key + ": the change needs a restart" in text
+    # and nothing of it has come
+    assert stat.S_IMODE(site.socket.stat().st_mode) == 0o660
+    assert not (site.tmp / "other").exists()
+    assert not (site.tmp / "pid").exists()
+    assert "metrics" not in site.json("status")
+    assert "Will watch" not in site.d.stderr
 
 
 @pytest.mark.parametrize("code, why", [

@@ -26,7 +26,7 @@ TABLE = pathlib.Path(__file__).parents[2] / "src" / "conf" / "options.def"
 CLASSES = dict(re.findall(
     r'^OPTION\("([\w.]+)",[^"]*(?:"[^"]*")?.*?\b(LIVE|WORKER|RESTART),',
     TABLE.read_text(), re.M))
-# tested where they belong
+# tested where they belong: test_control.py (RESTART), test_watch.py
 ELSEWHERE = {
     "timeouts.hang", "control.socket", "control.mode", "control.group",
     "control.grant", "metrics.listen", "reload.watch", "reload.dirs",
