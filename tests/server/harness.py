@@ -558,7 +558,8 @@ class Daemon:
                 raise AssertionError(
                     "%r ended with %d:\n%s" % (self.argv, self.proc.returncode,
                                                self.stderr[-4000:]))
-            return rx.findall(self.stderr)
+            # the last of the lines has a hint
+            return "Press CTRL+C" in self.stderr and rx.findall(self.stderr)
 
         found = poll(serving, lambda: "not serving:\n" + self.stderr[-4000:],
                      10 * SCALE if deadline is None else deadline)

@@ -152,14 +152,15 @@ def test_request_in_flight_is_finished(asgid):
     d = asgid("processes")
     old = d.worker
     c = d.connect()
-    c.send(get("/slow/500"))
+    c.send(get("/until/told"))
     poll(lambda: "in" in d.get("/journal").text, "not begun")
     d.signal(signal.SIGHUP)
     d.wait_log("Reloaded: 1 worker", LIMIT)
     new = d.get("/pid").text
     assert new != str(old)
+    (d.dir / "told").touch()
     r = c.response()
-    assert r.body == b"slow" and r.tokens("connection") == ["close"]
+    assert r.body == b"until" and r.tokens("connection") == ["close"]
     poll(lambda: d.workers() == [int(new)], "old worker gone", LIMIT)
     d.baseline = {}
 

@@ -18,6 +18,14 @@ async def f_slow(scope, receive, send):
     await reply(send, b"slow")
 
 
+async def f_until(scope, receive, send):
+    """Until there is a file of that name, in the current directory."""
+    note("in")
+    while not os.path.exists(scope["path"].split("/")[2]):
+        await asyncio.sleep(0.005)
+    await reply(send, b"until")
+
+
 async def f_gated(scope, receive, send):
     note("in")
     await gate("g").wait()
