@@ -14,10 +14,23 @@ pytestmark = pytest.mark.skipif(not shutil.which("strace"),
                                 reason="no strace")
 
 
+def settle(pid):
+    """It has gone to sleep, and sleeps on: what was begun is over."""
+    seen = []
+
+    def sleeps():
+        with open("/proc/%d/status" % pid) as f:
+            seen.append(re.search(r"\nvoluntary_ctxt_switches:\t(\d+)",
+                                  f.read())[1])
+        return len(seen) > 20 and len(set(seen[-20:])) == 1
+    poll(sleeps, "no rest: %r" % seen, pause=0.01)
+
+
 class Trace:
-    """strace of one process."""
+    """strace of one process, once that rests."""
 
     def __init__(self, pid, path, *args):
+        settle(pid)
         self.path = path
         self.proc = subprocess.Popen(
             ["strace", "-f", "-qq", "-o", str(path), *args, "-p", str(pid)],
