@@ -540,8 +540,7 @@ fleet_stop(struct fleet *f, bool now)
 			child_stop_now(list_entry(n, struct child, node),
 			    CAUSE_STOP);
 		else
-			child_drain(list_entry(n, struct child, node),
-			    CAUSE_STOP);
+			dismiss(list_entry(n, struct child, node), CAUSE_STOP);
 	}
 	if (list_empty(&f->children))
 		f->ops->on_empty(f);

@@ -524,8 +524,12 @@ async def app(scope, receive, send):
     assert site.d.wait() == 0
 
 
-def test_stop_during_a_reload(site, tmp_path):
-    site.app.write_text(SLOW % str(tmp_path / "never"))
+@pytest.mark.parametrize("code", [
+    SLOW % "/nowhere/never", "import time\ntime.sleep(60)\n"])
+def test_stop_during_a_reload(site, code):
+    """Workers that never served are not waited for."""
+    site.app.write_text(code)
+    site.d.allow("does not exit, killing it")
     with site.connect() as asker, site.connect() as stopper:
         asker.send("reload\n")
         poll(lambda: len(site.pids()) == 4, "new workers")
