@@ -7,6 +7,7 @@ import pathlib
 import pty
 import re
 import select
+import signal
 import socket
 import struct
 import subprocess
@@ -40,7 +41,13 @@ class Result:
             self.status, self.out, self.err)
 
 
+def interruptible():
+    """Also when we were started in the background of a shell."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def start(*words, env=None, **popen):
+    popen.setdefault("preexec_fn", interruptible)
     return subprocess.Popen(
         [ASGICTL, *map(str, words)], stdin=subprocess.DEVNULL,
         stdout=popen.pop("stdout", subprocess.PIPE),
