@@ -360,7 +360,8 @@ rest(struct conn *c, bool ok)
 	else if (c->received > c->used)	/* a next head */
 		conn_deadline(c, DEADLINE_HEAD, f->conf->timeouts_header);
 	else
-		conn_deadline(c, DEADLINE_IDLE, f->conf->timeouts_keep_alive);
+		conn_deadline(c, DEADLINE_IDLE, f->draining ? DRAIN_GRACE :
+		    f->conf->timeouts_keep_alive);
 }
 
 static void

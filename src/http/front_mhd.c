@@ -25,8 +25,6 @@
 /* Runs with a zero timeout in one turn, then others have their say. */
 #define RUN_BUDGET	8
 #define ACCEPT_RETRY	(100 * NSEC_PER_MSEC)
-/* What counts as a moment ago when a drain begins. */
-#define DRAIN_GRACE	(250 * NSEC_PER_MSEC)
 
 /* ---- running the library ------------------------------------------------ */
 

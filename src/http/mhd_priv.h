@@ -70,6 +70,10 @@ struct held {
 	struct http_data data;
 };
 
+/* How long a connection that has just been busy, or made, may have a request
+ * under way when its worker drains. */
+#define DRAIN_GRACE	(250 * NSEC_PER_MSEC)
+
 struct conn {
 	struct http_req	 req;
 	struct http_ends ends;
