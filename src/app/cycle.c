@@ -25,6 +25,7 @@ static struct {
 	struct pool	 pool;
 	struct list	 running;
 	unsigned	 nrunning;
+	bool		 draining;
 	void		(*on_idle)(void *);
 	void		*on_idle_arg;
 } self = { .pool = POOL_INIT(cycles),
@@ -51,7 +52,7 @@ cycle_new(struct http_req *req)
 	c->head.text = text;
 	c->left = -1;
 	c->body_ended = c->cancelled = c->head_only = false;
-	c->gone = c->told_gone = false;
+	c->gone = c->told_gone = c->ending = false;
 	return c;
 }
 
@@ -109,7 +110,9 @@ settle(struct cycle *c, unsigned status, const char *text)
 {
 	if (c->req == NULL || c->state == CYCLE_COMPLETE)
 		return;
-	if (c->state == CYCLE_STREAMING || c->told_gone)
+	if (c->state == CYCLE_STREAMING && c->ending && c->left < 0)
+		http_end(c->req);
+	else if (c->state == CYCLE_STREAMING || c->told_gone)
 		http_abort(c->req);
 	else
 		message_error(c, status, text);
@@ -198,6 +201,7 @@ static void
 returned(struct cycle *c, PyObject *value)
 {
 	char who[HTTP_DESCRIBE_MAX];
+	bool expected;
 
 	if (UNLIKELY(value != Py_None)) {
 		describe(c, who);
@@ -205,9 +209,10 @@ returned(struct cycle *c, PyObject *value)
 	}
 	Py_DECREF(value);
 	if (UNLIKELY(c->state != CYCLE_COMPLETE && c->req != NULL)) {
-		STAT_ADD(errors_application, c->req->gone ? 0 : 1);
+		expected = c->req->gone || c->ending;
+		STAT_ADD(errors_application, expected ? 0 : 1);
 		describe(c, who);
-		log_write(c->req->gone ? LOG_L_DEBUG : LOG_L_ERROR,
+		log_write(expected ? LOG_L_DEBUG : LOG_L_ERROR,
 		    "ASGI callable returned without %s response: %s",
 		    c->state == CYCLE_EMPTY ? "starting" : "completing", who);
 		settle(c, 500, "Internal Server Error");
@@ -464,6 +469,43 @@ cycle_on_idle(void (*cb)(void *), void *arg)
 {
 	self.on_idle = cb;
 	self.on_idle_arg = arg;
+}
+
+static bool
+is_event_stream(const struct http_head *head)
+{
+	static const char type[] = "text/event-stream";
+	const char *name, *value;
+	size_t pos = 0;
+
+	while (http_head_next(head, &pos, &name, &value))
+		if (strcasecmp(name, "content-type") == 0)
+			return strncasecmp(value, type,
+			    sizeof(type) - 1) == 0;
+	return false;
+}
+
+void
+cycle_on_stream(struct cycle *c)
+{
+	if (!self.draining || c->told_gone || !is_event_stream(&c->head))
+		return;
+	c->ending = c->told_gone = true;
+	port_wake(c, true);
+}
+
+void
+cycle_end_streams(void)
+{
+	struct list *n;
+	struct cycle *c;
+
+	self.draining = true;
+	for (n = self.running.next; n != &self.running; n = n->next) {
+		c = list_entry(n, struct cycle, node);
+		if (c->req != NULL && c->state == CYCLE_STREAMING)
+			cycle_on_stream(c);
+	}
 }
 
 void

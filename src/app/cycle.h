@@ -47,6 +47,7 @@ struct cycle {
 	bool		 body_ended;	/* more_body False was handed out */
 	bool		 gone;		/* the client left early */
 	bool		 told_gone;	/* and the application knows */
+	bool		 ending;	/* told so to end its event stream */
 	bool		 cancelled;	/* by us */
 	bool		 head_only;	/* the response has no body */
 };
@@ -78,10 +79,21 @@ extern const struct http_ops cycle_ops;
 unsigned cycle_running(void);
 /* Called whenever cycle_running() falls to zero. */
 void	 cycle_on_idle(void (*cb)(void *), void *arg);
+/*
+ * The worker drains.  An event stream (text/event-stream) has no end of its
+ * own, and its client comes back by itself: from now on the application is
+ * told http.disconnect, and send() raises OSError, as if the client had left;
+ * what was sent is ended in order.  Other responses are let finish.
+ */
+void	 cycle_end_streams(void);
 /* Cancel them all. */
 void	 cycle_cancel_all(void);
 
 /* ---- between the files of the cycle ------------------------------------- */
+
+/* cycle.c */
+/* Its response has begun to stream. */
+void	 cycle_on_stream(struct cycle *);
 
 /* port.c */
 int	 port_init(PyObject *aloop);

@@ -102,7 +102,7 @@ message_receive(struct cycle *c)
 		return disconnect_message();
 	if (!c->body_ended && (req->body_done || req->body.len > 0))
 		return body_message(c);
-	if (req->gone) {
+	if (req->gone || c->ending) {
 		c->told_gone = true;
 		return disconnect_message();
 	}
@@ -358,7 +358,10 @@ stream(struct cycle *c, struct http_data d, bool end)
 			d.release(d.owner);
 		return -1;
 	}
-	c->state = CYCLE_STREAMING;
+	if (c->state == CYCLE_STARTED) {
+		c->state = CYCLE_STREAMING;
+		cycle_on_stream(c);
+	}
 	rc = http_send(c->req, d);
 	if (end && rc != -1 && c->req != NULL)
 		http_end(c->req);

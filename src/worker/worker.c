@@ -157,6 +157,7 @@ drain(bool now)
 			loop_timer_set(self.loop, &self.patience,
 			    loop_now(self.loop) + patience);
 		front_drain(self.front);
+		cycle_end_streams();
 		check_later(NULL);
 	}
 	if (now && self.phase == DRAINING && !self.cancelled)

@@ -272,3 +272,45 @@ def test_idle_stop_is_quick(asgid):
     for c in cs:
         assert c.closed()
     assert d.wait() == 0
+
+
+@pytest.mark.parametrize("path", ["/events", "/events/wait"])
+@pytest.mark.parametrize("by", [signal.SIGTERM, signal.SIGHUP])
+def test_event_streams_are_told(asgid, path, by):
+    """They have no end: a drain ends them in order, long before its own."""
+    d = asgid("processes")
+    old = d.workers()
+    c = d.connect()
+    c.send(get(path))
+    r = c.head()
+    assert r.get("transfer-encoding") == "chunked"
+    assert c.chunk().startswith(b"data: 0\n\n")
+    begun = time.monotonic()
+    d.signal(by)
+    while c.chunk():
+        pass
+    d.wait_access("events ended")
+    poll(lambda: not set(old) & set(d.workers()), "the old worker's end")
+    assert time.monotonic() - begun < 25        # timeouts.graceful: 30
+    if by == signal.SIGTERM:
+        assert d.wait() == 0
+    d.baseline = {}
+
+
+def test_an_event_stream_that_begins_in_a_drain(asgid):
+    d = asgid("processes")
+    c = d.connect()
+    c.send(get("/until/told"))
+    poll(lambda: "in" in d.get("/journal").text, "not begun")
+    e = d.connect()
+    e.send(get("/events")[:-2])
+    poll(lambda: e.consumed(), "half a head taken")
+    d.signal(signal.SIGTERM)
+    poll(lambda: not accepts(d.worker), "draining")
+    e.send(b"\r\n")
+    assert e.head().status == 200
+    while e.chunk():
+        pass
+    (d.dir / "told").touch()
+    assert c.response().body == b"until"
+    assert d.wait() == 0

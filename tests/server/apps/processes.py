@@ -55,6 +55,26 @@ async def f_stream(scope, receive, send):
         note("stream ended")
 
 
+async def f_events(scope, receive, send):
+    """Server-sent events: sends on and on, or waits for the client to leave
+    (/events/wait)."""
+    await send({"type": "http.response.start", "status": 200,
+                "headers": [(b"content-type",
+                             b"Text/Event-Stream; charset=utf-8")]})
+    await send({"type": "http.response.body", "body": b"data: 0\n\n",
+                "more_body": True})
+    try:
+        while "wait" in scope["path"]:
+            if (await receive())["type"] == "http.disconnect":
+                return
+        while True:
+            await send({"type": "http.response.body", "body": b"data: 1\n\n",
+                        "more_body": True})
+            await asyncio.sleep(0.01)
+    finally:
+        print("events ended", flush=True)
+
+
 async def f_block(scope, receive, send):
     """Holds the loop, without the interpreter lock."""
     import time
