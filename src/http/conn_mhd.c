@@ -204,6 +204,14 @@ on_timer(struct loop *loop, struct loop_timer *t)
 
 /* ---- hang-ups ----------------------------------------------------------- */
 
+bool
+conn_has_unread(const struct conn *c)
+{
+	int n;
+
+	return ioctl(c->fd, FIONREAD, &n) == 0 && n > 0;
+}
+
 void
 conn_tell_gone(struct conn *c)
 {
@@ -228,7 +236,9 @@ on_io(struct loop *loop UNUSED, struct loop_io *io, unsigned revents)
 		c->dead = true;
 		c->aborted = true;
 	}
-	conn_tell_gone(c);
+	/* the rest of a body may be in the queue: see on_piece() */
+	if (c->dead || c->stage != STAGE_BODY || !conn_has_unread(c))
+		conn_tell_gone(c);
 	if (c->dead)
 		conn_resume(c);
 	else if (c->stage == STAGE_HEAD)

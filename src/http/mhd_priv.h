@@ -191,6 +191,8 @@ void	 conn_resume(struct conn *);
 void	 conn_shut(struct conn *);
 void	 conn_let_go(struct conn *);
 void	 conn_tell_gone(struct conn *);
+/* Bytes that the library has not taken from the kernel yet. */
+bool	 conn_has_unread(const struct conn *);
 void	 conn_deadline(struct conn *, enum deadline, nsec_t timeout);
 void	 conn_wake_writer(struct conn *);
 /* Is there a request? */

@@ -460,6 +460,9 @@ on_piece(struct conn *c, const char *data, size_t *size)
 	conn_deadline(c, DEADLINE_BODY, f->conf->timeouts_body);
 	if (c->dispatched)
 		f->ops->body(&c->req);
+	/* nothing follows, unless this was the end: on_end() is next then */
+	if (c->half_closed && !conn_has_unread(c))
+		conn_tell_gone(c);
 	if (c->req.body.len >= HTTP_HIGH_WATER)
 		conn_suspend(c);
 	return MHD_YES;
@@ -478,8 +481,11 @@ on_end(struct conn *c)
 			return reply_refusal(c, REFUSAL_BUSY);
 		if (!c->dispatched)
 			dispatch(c, has_body(c) ? mono_now() : c->started);
-		else
+		else {
 			c->front->ops->body(&c->req);
+			if (c->half_closed)
+				conn_tell_gone(c);
+		}
 	}
 	if (c->held != NULL)
 		return answer_release_held(c);

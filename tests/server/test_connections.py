@@ -6,6 +6,7 @@ import time
 import pytest
 
 from harness import SCALE, Truncated, cpu, descriptors, get, poll
+from test_control import Control
 
 SHARED = ("conns",)
 
@@ -406,9 +407,11 @@ def test_limit_of_concurrency(asgid):
     assert d.get("/fast").status == 200
 
 
-def test_limit_of_concurrency_counts_back(asgid):
+def test_limit_of_concurrency_counts_back(asgid, tmp_path):
     """Neither failures nor leaving clients use it up."""
-    d = asgid("conns", "--limit-concurrency", "2")
+    path = tmp_path / "control"
+    d = asgid("conns", "--limit-concurrency", "2", "-o",
+              "control.socket=%s" % path)
     for i in range(20):
         c = d.connect()
         c.send(get("/slow/5"))
@@ -417,6 +420,9 @@ def test_limit_of_concurrency_counts_back(asgid):
         c.send(b"garbage\r\n\r\n")
         c.close()
     poll(lambda: d.get("/fast").status == 200, "used up")
+    with Control(path) as control:
+        poll(lambda: '"in_flight":0' in control.ask("workers --json")[1],
+             "at rest")
     # exactly two
     a, b = d.connect(), d.connect()
     a.send(get("/slow/300/a"))
@@ -478,3 +484,17 @@ def test_many_connections_at_once(asgid):
         c.send(get("/fast/%d" % i))
     for i, c in enumerate(reversed(conns)):
         assert c.response().text == "/fast/%d" % (299 - i)
+
+
+def test_upload_by_a_client_that_closes_its_half(asgid):
+    """Its end may be seen before the last of the body is read."""
+    d = asgid("streams")
+    body = bytes(60000)
+    for _ in range(100):
+        with d.connect() as c:
+            c.send(b"POST /echo HTTP/1.1\r\nHost: t\r\n"
+                   b"Content-Length: %d\r\n\r\n" % len(body) +
+                   body[:30000])
+            c.send(body[30000:])
+            c.shutdown()
+            assert c.response("POST").body == body
