@@ -32,6 +32,10 @@ master_stop(struct master *m, bool now)
 		notify_send(&m->notify, "STOPPING=1\nSTATUS=Shutting down");
 		wait_on_stop(m);
 	}
+	if (fleet_is_renewing(&m->fleet)) {
+		m->reload_result = CTL_R_BUSY;
+		buf_puts(&m->reload_text, "asgid is stopping\n");
+	}
 	listeners_set_last(&m->setup->listeners, NULL);
 	fleet_stop(&m->fleet, now);
 	reload_abort(&m->reload, m->setup);

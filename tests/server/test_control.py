@@ -498,13 +498,16 @@ def test_stop(site):
     assert not site.socket.exists()
 
 
-def test_stop_waits_and_now_does_not(asgid, tmp_path):
-    site = Site(asgid, tmp_path, '''
+SLEEPS = '''
 import asyncio
 async def app(scope, receive, send):
     if scope["type"] == "http":
         await asyncio.sleep(60)
-''', 1)
+'''
+
+
+def test_stop_waits_and_now_does_not(asgid, tmp_path):
+    site = Site(asgid, tmp_path, SLEEPS, 1)
     site.d.allow("cancelling", "Task was", ".*")
     c = site.d.connect()
     c.send(get())
@@ -535,6 +538,26 @@ def test_stop_during_a_reload(site, code):
         poll(lambda: len(site.pids()) == 4, "new workers")
         stopper.send("stop\n")
         assert asker.answer() == (503, "asgid is stopping\n")
+        assert stopper.answer() == (200, "")
+    assert site.d.wait() == 0
+
+
+def test_stop_ends_a_reload(asgid, tmp_path):
+    site = Site(asgid, tmp_path, SLEEPS, 1)
+    site.d.allow("cancelling", "Task was", ".*")
+    c = site.d.connect()
+    c.send(get())
+    poll(lambda: site.json("workers")[0]["in_flight"] == 1, "in flight")
+    site.app.write_text("import time\ntime.sleep(60)\n")
+    with site.connect() as asker, site.connect() as stopper:
+        asker.send("reload\n")
+        poll(lambda: len(site.pids()) == 2, "a new worker")
+        assert site.json("status")["last_reload"]["result"] == "running"
+        stopper.send("stop\n")
+        assert asker.answer() == (503, "asgid is stopping\n")
+        last = site.json("status")["last_reload"]
+        assert last["result"] == "failed" and "is stopping" in last["text"]
+        site.done("stop --now")
         assert stopper.answer() == (200, "")
     assert site.d.wait() == 0
 
