@@ -152,11 +152,12 @@ drain(bool now)
 	}
 	if (self.phase <= SERVING) {
 		self.phase = DRAINING;
-		tell(CHAN_STOPPING, "");
 		if (patience > 0)
 			loop_timer_set(self.loop, &self.patience,
 			    loop_now(self.loop) + patience);
 		front_drain(self.front);
+		/* not before: who is told of it expects to meet others */
+		tell(CHAN_STOPPING, "");
 		cycle_end_streams();
 		check_later(NULL);
 	}
