@@ -34,9 +34,6 @@ const struct ctl_result ctl_results[CTL_NRESULTS] = {
 #undef RESULT
 };
 
-/* asgictl says these; people need not. */
-#define SILENT	(CTL_F_COLOR | CTL_F_PROGRESS)
-
 /* ---- names -------------------------------------------------------------- */
 
 bool
@@ -189,9 +186,14 @@ take_flag(struct ctl_request *r, const char *word, struct buf *why)
 		if (strcmp(ctl_flags[i].word, word) == 0)
 			break;
 	flag = i < CTL_NFLAGS ? 1u << i : 0;
-	if ((flag & (r->command->flags | SILENT)) == 0) {
+	if ((flag & (r->command->flags | CTL_F_SILENT)) == 0) {
 		buf_printf(why, "%s: %s is not for it, ", r->command->name,
 		    word);
+		return usage(r->command, why);
+	}
+	if ((flag & CTL_F_SILENT) == 0 && (r->flags & r->command->flags &
+	    ~flag) != 0) {
+		buf_printf(why, "%s: one flag at most, ", r->command->name);
 		return usage(r->command, why);
 	}
 	r->flags |= flag;

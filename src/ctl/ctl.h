@@ -42,13 +42,17 @@ enum {
 #undef FLAG
 };
 
+/* asgictl says these of itself, with any command: how to answer, not what is
+ * asked for. */
+#define CTL_F_SILENT	(CTL_F_COLOR | CTL_F_PROGRESS)
+
 struct ctl_flag {
 	const char	*word, *text;	/* text "": not for people */
 };
 
 struct ctl_command {
 	const char	*name;
-	unsigned	 flags;		/* that it takes */
+	unsigned	 flags;		/* that it takes, one at a time */
 	const char	*arguments;
 	unsigned	 min, max;	/* arguments */
 	bool		 changes;	/* and is logged */

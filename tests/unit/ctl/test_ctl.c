@@ -68,6 +68,11 @@ START_TEST(flags_and_arguments)
 	ck_assert_int_eq(parse(&r, "stop --json"), -1);
 	ck_assert_str_eq(buf_str(&why),
 	    "stop: --json is not for it, expected: stop [--now]");
+	/* they are alternatives; twice the same is once */
+	ck_assert_int_eq(parse(&r, "stats --json --openmetrics"), -1);
+	ck_assert_str_eq(buf_str(&why), "stats: one flag at most, expected: "
+	    "stats [--json|--openmetrics|--prometheus]");
+	ck_assert_int_eq(parse(&r, "stats --color --json --json"), 0);
 	ck_assert_int_eq(parse(&r, "scale"), -1);
 	ck_assert_str_eq(buf_str(&why),
 	    "too few arguments, expected: scale N");
