@@ -23,7 +23,6 @@
 #define PATIENCE	(10 * NSEC_PER_SEC)
 /* Of progress that a client does not read. */
 #define UNREAD_MAX	(64 * 1024)
-#define GROUPS_MAX	256
 #define ACCEPT_BATCH	16
 /* After an error of accept that is not the client's: no descriptor is left. */
 #define RETRY		(1 * NSEC_PER_SEC)
@@ -147,6 +146,17 @@ control_answer_buf(struct control_client *c, enum ctl_result_id id,
 		answer(c, id, (struct str){ buf_str(text), text->len });
 }
 
+/* As a whole line, if there is any text. */
+static void
+put_line(struct buf *to, const char *text)
+{
+	size_t n = strlen(text);
+
+	buf_put(to, text, n);
+	if (n > 0 && text[n - 1] != '\n')
+		buf_putc(to, '\n');
+}
+
 void
 control_answer(struct control_client *c, enum ctl_result_id id,
     const char *fmt, ...)
@@ -159,9 +169,10 @@ control_answer(struct control_client *c, enum ctl_result_id id,
 	if (vasprintf(&text, fmt, ap) == -1)
 		text = NULL;
 	va_end(ap);
-	if (text != NULL && *text != '\0')
-		buf_printf(&b, "%s%s", text,
-		    text[strlen(text) - 1] == '\n' ? "" : "\n");
+	if (text != NULL)
+		put_line(&b, text);
+	else
+		b.failed = true;
 	control_answer_buf(c, id, &b);
 	buf_fini(&b);
 	free(text);
@@ -170,8 +181,13 @@ control_answer(struct control_client *c, enum ctl_result_id id,
 void
 control_progress(struct control_client *c, const char *text)
 {
-	if (c->progress && c->busy && c->out.len - c->sent < UNREAD_MAX)
-		say(c, CTL_R_WAITING, str_of(text));
+	struct buf b = BUF_INIT;
+
+	if (!c->progress || !c->busy || c->out.len - c->sent >= UNREAD_MAX)
+		return;
+	put_line(&b, text);
+	say(c, CTL_R_WAITING, (struct str){ buf_str(&b), b.len });
+	buf_fini(&b);
 }
 
 void
@@ -197,11 +213,26 @@ may(const struct control_client *c, const struct ctl_command *command)
 	return false;
 }
 
+/* What is asked for; how it is to be answered is nobody's business. */
+static void
+log_request(const struct ctl_request *r, const char *who)
+{
+	struct ctl_request asked = *r;
+	struct buf text = BUF_INIT;
+
+	asked.flags &= ~(unsigned)CTL_F_SILENT;
+	ctl_print_request(&asked, &text);
+	if (!text.failed)
+		log_info("control: %.*s (%s)", (int)text.len - 1, text.data,
+		    who);
+	buf_fini(&text);
+}
+
 static void
 take_line(struct control_client *c, char *line)
 {
 	struct control *ctl = c->control;
-	struct buf text = BUF_INIT, why = BUF_INIT;
+	struct buf why = BUF_INIT;
 	struct ctl_request r;
 	char who[CONTROL_WHO_MAX];
 
@@ -211,7 +242,6 @@ take_line(struct control_client *c, char *line)
 		goto out;
 	}
 	control_who(c, who);
-	ctl_print_request(&r, &text);
 	if (!may(c, r.command)) {
 		if (r.command->changes)
 			log_warn("control: %s: not permitted (%s)",
@@ -220,14 +250,12 @@ take_line(struct control_client *c, char *line)
 		    (unsigned)c->cred.uid);
 		goto out;
 	}
-	if (r.command->changes && !text.failed)
-		log_info("control: %.*s (%s)", (int)text.len - 1, text.data,
-		    who);
+	if (r.command->changes)
+		log_request(&r, who);
 	c->progress = (r.flags & CTL_F_PROGRESS) != 0;
 	ctl->ops->on_request(c, &r, ctl->arg);
 out:
 	buf_fini(&why);
-	buf_fini(&text);
 }
 
 /* Lines that are here, one after the other's answer. */
@@ -298,24 +326,24 @@ on_client(struct loop *loop UNUSED, struct loop_io *io, unsigned revents)
 /* ---- who is it ---------------------------------------------------------- */
 
 static bool
-is_member(const struct control *ctl, const struct control_client *c)
+is_member(const struct control_client *c, gid_t wanted)
 {
-	gid_t wanted, groups[GROUPS_MAX];
-	socklen_t len = sizeof(groups);
-	size_t i;
+	gid_t *groups;
+	socklen_t len = 0;
+	size_t i, n;
+	bool found = false;
 
-	if (*ctl->conf->control_group == '\0' ||
-	    privs_find_group(ctl->conf->control_group, &wanted) == -1)
+	if (wanted == (gid_t)-1 || c->cred.gid == wanted)
+		return wanted != (gid_t)-1;
+	/* the first answer is how much there is */
+	if (getsockopt(c->io.fd, SOL_SOCKET, SO_PEERGROUPS, NULL,
+	    &len) == 0 || errno != ERANGE || (groups = malloc(len)) == NULL)
 		return false;
-	if (c->cred.gid == wanted)
-		return true;
-	if (getsockopt(c->io.fd, SOL_SOCKET, SO_PEERGROUPS, groups,
-	    &len) == -1)
-		return false;
-	for (i = 0; i < len / sizeof(groups[0]); i++)
-		if (groups[i] == wanted)
-			return true;
-	return false;
+	if (getsockopt(c->io.fd, SOL_SOCKET, SO_PEERGROUPS, groups, &len) == 0)
+		for (i = 0, n = len / sizeof(*groups); i < n && !found; i++)
+			found = groups[i] == wanted;
+	free(groups);
+	return found;
 }
 
 static int
@@ -327,7 +355,7 @@ identify(struct control_client *c)
 	    &len) == -1)
 		return -1;
 	c->owner = c->cred.uid == 0 || c->cred.uid == geteuid();
-	c->member = is_member(c->control, c);
+	c->member = is_member(c, c->control->group);
 	return 0;
 }
 
@@ -415,34 +443,20 @@ on_accept(struct loop *loop, struct loop_io *io, unsigned revents UNUSED)
 
 /* ---- the socket --------------------------------------------------------- */
 
-/* The folder of the path, if only that is missing. */
-static bool
-make_folder(const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char *folder;
-	bool made;
-
-	if (slash == NULL || slash == path ||
-	    (folder = strndup(path, (size_t)(slash - path))) == NULL)
-		return false;
-	made = mkdir(folder, 0755) == 0;
-	free(folder);
-	return made;
-}
-
+/* The folder of the socket, if only that is missing. */
 static void
-remove_folder(const char *path)
+make_folder(struct control *ctl)
 {
-	char *slash, *folder = strdup(path);
+	const char *slash = strrchr(ctl->path, '/');
+	char *folder;
 
-	if (folder == NULL)
+	if (slash == NULL || slash == ctl->path ||
+	    (folder = strndup(ctl->path, (size_t)(slash - ctl->path))) == NULL)
 		return;
-	if ((slash = strrchr(folder, '/')) != NULL) {
-		*slash = '\0';
-		(void)rmdir(folder);
-	}
-	free(folder);
+	if (mkdir(folder, 0755) == 0)
+		ctl->made_folder = folder;
+	else
+		free(folder);
 }
 
 static int
@@ -473,7 +487,7 @@ control_init(struct control *ctl, struct loop *loop, const struct conf *conf,
 	const char *why;
 
 	*ctl = (struct control){ .loop = loop, .conf = conf, .ops = ops,
-	    .arg = arg };
+	    .arg = arg, .group = (gid_t)-1 };
 	list_init(&ctl->clients);
 	loop_timer_init(&ctl->retry, on_retry);
 	ctl->io.fd = -1;
@@ -483,13 +497,18 @@ control_init(struct control *ctl, struct loop *loop, const struct conf *conf,
 	}
 	if (*ctl->path == '\0')
 		return 0;
-	ctl->made_folder = make_folder(ctl->path);
+	make_folder(ctl);
 	if (optional && (why = unix_obstacle(ctl->path)) != NULL) {
 		log_info("No control socket: %s: %s", ctl->path, why);
 		*ctl->path = '\0';
 		return 0;
 	}
-	return open_socket(ctl);
+	if (open_socket(ctl) == -1)
+		return -1;
+	/* once: looking it up may take long, and the socket keeps it */
+	if (*conf->control_group != '\0')
+		(void)privs_find_group(conf->control_group, &ctl->group);
+	return 0;
 }
 
 void
@@ -505,10 +524,11 @@ control_fini(struct control *ctl)
 		fd_close(&ctl->io.fd);
 		unix_remove(ctl->path, &ctl->made);
 	}
-	if (ctl->made_folder)
-		remove_folder(ctl->path);
+	if (ctl->made_folder != NULL)
+		(void)rmdir(ctl->made_folder);
+	free(ctl->made_folder);
 	free(ctl->path);
-	ctl->path = NULL;
+	ctl->made_folder = ctl->path = NULL;
 }
 
 void

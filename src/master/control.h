@@ -39,8 +39,9 @@ struct control {
 	const struct control_ops *ops;
 	void			*arg;
 	char			*path;		/* NULL: no socket */
+	gid_t			 group;		/* the socket's, or (gid_t)-1 */
 	struct stat		 made;
-	bool			 made_folder;
+	char			*made_folder;	/* NULL: it was there */
 	struct loop_io		 io;
 	struct loop_timer	 retry;		/* to accept */
 	struct list		 clients;	/* the oldest first */
@@ -63,7 +64,7 @@ void	 control_answer(struct control_client *, enum ctl_result_id,
 	    const char *fmt, ...) PRINTF(3, 4);
 void	 control_answer_buf(struct control_client *, enum ctl_result_id,
 	    const struct buf *);
-/* What is being waited for, if the client wants to know; no line end. */
+/* What is being waited for, if the client wants to know. */
 void	 control_progress(struct control_client *, const char *text);
 /* "uid 0, pid 123" */
 #define CONTROL_WHO_MAX	48

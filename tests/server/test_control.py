@@ -345,6 +345,9 @@ def test_one_reload_at_a_time(site, tmp_path):
         c.send("reload --progress\n")
         code, text = c.answer()
         assert code == 102 and "2 of 2 new worker(s)" in text
+        assert text.endswith("s\n")
+        # what is said about the answer is no part of the command
+        site.d.wait_log(r"control: reload \(uid")
         assert site.json("status")["state"] == "reloading"
         code, text = site.ask("reload")
         assert code == 409 and "a reload is running (uid %d, pid %d)" % (
@@ -621,11 +624,13 @@ def test_access(asgid, tmp_path, groups, codes):
 def check_access(site, groups, codes):
     if not groups:
         site.d.expect("control: scale: not permitted .uid 65534")
-    gids = " ".join(str(grp.getgrnam(g).gr_gid) for g in groups)
+    gids = [grp.getgrnam(g).gr_gid for g in groups]
+    if groups:          # more than any fixed array has room for
+        gids = [*range(20000, 21000), *gids]
 
     def ask(*lines):
-        return subprocess.run([sys.executable, "-c", ASK, site.socket, gids,
-                               *lines], stdout=subprocess.PIPE, check=True,
+        return subprocess.run([sys.executable, "-c", ASK, site.socket,
+                               " ".join(map(str, gids)), *lines], stdout=subprocess.PIPE, check=True,
                               text=True).stdout.split()
 
     assert ask("ping", "status", "scale 2") == codes.split()
@@ -635,6 +640,12 @@ def check_access(site, groups, codes):
     site.done("reload")
     assert ask("ping", "status") == (["403", "200"] if groups else
                                      ["403", "403"])
+    # not another group: the socket keeps its own
+    site.extra = 'group = "bin"; mode = "0666"; grant = [ "status" ];'
+    site.path.write_text(site.text())
+    site.d.expect("control.group: the change needs a restart")
+    site.done("reload")
+    assert ask("status") == (["200"] if groups else ["403"])
 
 
 # ---- rude ones ---------------------------------------------------------
