@@ -145,6 +145,10 @@ read_options(struct options *o, int argc, char *argv[])
 			return -1;
 		}
 	}
+	if (o->socket != NULL && *o->socket == '\0') {
+		tell_error("-s: the name is empty");
+		return -1;
+	}
 	if (o->socket != NULL && o->file != NULL) {
 		tell_error("give either -s or -c");
 		return -1;
@@ -229,17 +233,17 @@ run_words(const struct options *o, const char *const *words, size_t n)
 	return status;
 }
 
-/* A socket must not become standard output. */
+/* A socket must not become standard output. What takes the place of a closed
+ * file fails as that would: an answer that nobody gets is not success. */
 static void
 open_standard_files(void)
 {
 	int fd;
 
-	while ((fd = open("/dev/null", O_RDWR)) != -1)
-		if (fd > STDERR_FILENO) {
-			close(fd);
-			break;
-		}
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		if (fcntl(fd, F_GETFD) == -1)
+			(void)open("/dev/null", fd == STDIN_FILENO ?
+			    O_WRONLY : O_RDONLY);
 }
 
 int

@@ -29,12 +29,13 @@ static const bool is_long[CTL_NCOMMANDS] = {
 
 /* ---- progress ----------------------------------------------------------- */
 
+/* One that can erase and colour. */
 static bool
 is_terminal(int fd)
 {
 	const char *term = getenv("TERM");
 
-	return isatty(fd) && (term == NULL || strcmp(term, "dumb") != 0);
+	return isatty(fd) && term != NULL && strcmp(term, "dumb") != 0;
 }
 
 /* As much of one line as fits; a control character would spoil it. */

@@ -247,12 +247,25 @@ def test_no_standard_output(tmp_path):
         c.sendall(answer(200, "stop\n"))
         got.append(c.recv(100))
     with Peer(tmp_path / "s", talk) as peer:
-        subprocess.run(["sh", "-c", '"$0" -s "$1" config <&- >&- 2>&-',
-                        tool.ASGICTL, peer.path], timeout=tool.DEADLINE,
-                       check=True, env=tool.environment())
+        p = subprocess.run(["sh", "-c", '"$0" -s "$1" config <&- >&- 2>&-',
+                            tool.ASGICTL, peer.path], timeout=tool.DEADLINE,
+                           env=tool.environment())
         peer.close()
         peer.thread.join(tool.DEADLINE)
     assert got == [b""] and peer.lines == ["config\n"]
+    assert p.returncode == FAILED
+
+
+@pytest.mark.parametrize("text, status, err", [
+    ("text\n", FAILED, "asgictl: standard output: Bad file descriptor\n"),
+    ("", DONE, "")])
+def test_answer_that_nobody_gets(tmp_path, text, status, err):
+    with Peer(tmp_path / "s", says(answer(200, text))) as peer:
+        r = subprocess.run(["sh", "-c", '"$0" -s "$1" config >&-',
+                            tool.ASGICTL, peer.path], timeout=tool.DEADLINE,
+                           env=tool.environment(), stderr=subprocess.PIPE,
+                           text=True)
+    assert (r.returncode, r.stderr) == (status, err)
 
 
 # ---- terminals ---------------------------------------------------------
@@ -265,6 +278,7 @@ def test_terminal_is_told(tmp_path):
                 ({"files": ["stderr"]}, "ping --progress\n"),
                 ({"env": {"NO_COLOR": "1"}}, "ping --progress\n"),
                 ({"env": {"NO_COLOR": ""}}, "ping --color --progress\n"),
+                ({"env": {"TERM": None}}, "ping --progress\n"),
                 ({"env": {"TERM": "dumb"}}, "ping --progress\n")]:
             assert Terminal("-s", peer.path, "ping", **kw).finish().status \
                 == DONE
