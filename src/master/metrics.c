@@ -96,13 +96,12 @@ flush(struct client *c)
 }
 
 static void
-answer(struct client *c)
+answer(struct client *c, size_t head)
 {
 	struct metrics *m = c->of;
 
 	c->answered = true;
-	metrics_answer(buf_str(&c->in), c->in.len, m->render, m->arg,
-	    &c->out);
+	metrics_answer(buf_str(&c->in), head, m->render, m->arg, &c->out);
 	buf_fini(&c->in);
 	if (c->out.failed) {
 		client_free(c);
@@ -112,11 +111,21 @@ answer(struct client *c)
 	flush(c);
 }
 
-static bool
-has_head(const struct buf *b)
+/* Bytes of a request up to its empty line; 0: that has not come yet. What is
+ * behind it, a body or another request, is of no interest. */
+static size_t
+head_length(const struct buf *b)
 {
-	return memmem(buf_str(b), b->len, "\n\r\n", 3) != NULL ||
-	    memmem(buf_str(b), b->len, "\n\n", 2) != NULL;
+	const char *data = buf_str(b), *end = data + b->len, *p = data;
+
+	while ((p = memchr(p, '\n', (size_t)(end - p))) != NULL) {
+		p++;
+		if (p < end && *p == '\n')
+			return (size_t)(p + 1 - data);
+		if (p + 1 < end && p[0] == '\r' && p[1] == '\n')
+			return (size_t)(p + 2 - data);
+	}
+	return 0;
 }
 
 /* One read a wake-up, the rest is there in the next turn. */
@@ -125,6 +134,7 @@ take(struct client *c)
 {
 	char bytes[METRICS_HEAD_MAX];
 	ssize_t n = recv(c->io.fd, bytes, sizeof(bytes), 0);
+	size_t head;
 
 	if (n == -1 && (errno == EAGAIN || errno == EINTR))
 		return;
@@ -135,10 +145,11 @@ take(struct client *c)
 	if (c->answered)
 		return;
 	buf_put(&c->in, bytes, (size_t)n);
+	head = head_length(&c->in);
 	if (c->in.failed)
 		client_free(c);
-	else if (c->in.len >= METRICS_HEAD_MAX || has_head(&c->in))
-		answer(c);
+	else if (head > 0 || c->in.len >= METRICS_HEAD_MAX)
+		answer(c, head > 0 ? head : c->in.len);
 }
 
 static void

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/date.h"
 #include "base/defs.h"
 #include "base/str.h"
 #include "stats/render.h"
@@ -52,7 +53,8 @@ is_plain(struct str s)
 	size_t i;
 
 	for (i = 0; i < s.n; i++)
-		if (s.p[i] <= ' ' || s.p[i] == 0x7f)
+		if ((unsigned char)s.p[i] <= ' ' ||
+		    (unsigned char)s.p[i] >= 0x7f)
 			return false;
 	return s.n > 0;
 }
@@ -173,9 +175,9 @@ put_answer(struct buf *to, const char *status, const char *type,
 {
 	buf_printf(to, "HTTP/1.1 %s\r\nContent-Type: %s\r\n"
 	    "Content-Length: %zu\r\nConnection: close\r\n"
-	    "Cache-Control: no-store\r\n%s\r\n", status, type, body->len,
-	    status[0] == '4' && status[2] == '5' ? "Allow: GET, HEAD\r\n" :
-	    "");
+	    "Cache-Control: no-store\r\nDate: %s\r\n%s\r\n", status, type,
+	    body->len, date_http(), strncmp(status, "405", 3) == 0 ?
+	    "Allow: GET, HEAD\r\n" : "");
 	if (!head_only)
 		buf_put(to, body->data, body->len);
 }

@@ -81,6 +81,7 @@ static const struct {
 	{ GET "no field\r\n\r\n", "400 Bad Request", "Bad Request\n" },
 	{ GET "a b: c\r\n\r\n", "400 Bad Request", "Bad Request\n" },
 	{ GET " folded: c\r\n\r\n", "400 Bad Request", "Bad Request\n" },
+	{ "GET /\xff" V1 "\r\n", "400 Bad Request", "Bad Request\n" },
 	{ "GET /\x01" V1 "\r\n", "400 Bad Request", "Bad Request\n" },
 };
 
@@ -98,6 +99,7 @@ check_answer(const char *text, const char *status, const char *body,
 	    strncmp(text + 9, status, strlen(status)) == 0, "%s", text);
 	ck_assert_ptr_nonnull(strstr(text, "\r\nConnection: close\r\n"));
 	ck_assert_ptr_nonnull(end);
+	ck_assert_ptr_nonnull(strstr(text, " GMT\r\n"));
 	length = strstr(text, "\r\nContent-Length: ");
 	ck_assert_ptr_nonnull(length);
 	if (!head_only)
@@ -277,13 +279,18 @@ END_TEST
 /* Bytes behind the head do no harm to the answer. */
 START_TEST(ignores_what_follows)
 {
-	struct buf b = BUF_INIT;
+	struct buf b = BUF_INIT, all = BUF_INIT;
 	int fd = connect_client();
 
 	say(fd, GET "\r\n" GET "\r\n");
 	say(fd, GET "\r\n");
 	hear(fd, &b);
 	check_answer(buf_str(&b), "200 OK", "# old\n", false);
+	/* nor are they taken for a part of it */
+	while (all.len < 2 * METRICS_HEAD_MAX)
+		buf_puts(&all, GET "\r\n");
+	fetch(buf_str(&all), "200 OK", "# old\n");
+	buf_fini(&all);
 	buf_fini(&b);
 }
 END_TEST
