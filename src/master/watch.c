@@ -188,6 +188,17 @@ cannot_watch(struct watch *w, const char *path)
 		log_err("cannot watch %s: %s", path, strerror(errno));
 }
 
+/* One folder has two names where it is mounted a second time. */
+static bool
+is_same(const char *path, const char *other)
+{
+	struct stat a, b;
+
+	return strcmp(path, other) == 0 || (stat(path, &a) == 0 &&
+	    stat(other, &b) == 0 && a.st_dev == b.st_dev &&
+	    a.st_ino == b.st_ino);
+}
+
 /* Watch one folder; what is in it comes by read_folders(). Of those that are
  * not the user's own words some may be gone or closed to us. 0, or -1 after
  * logging. */
@@ -207,7 +218,7 @@ add_folder(struct watch *w, const char *path, bool root)
 		return 0;
 	if (wd == -1)
 		goto fail;
-	if ((f = folder_by_wd(w, wd)) != NULL && strcmp(f->path, path) == 0)
+	if ((f = folder_by_wd(w, wd)) != NULL && is_same(f->path, path))
 		return 0;
 	if (f != NULL)		/* moved, and the news of it are to come */
 		folder_forget(w, f);
@@ -233,36 +244,43 @@ is_folder(const char *path, const struct dirent *d)
 
 /* "folder/name"; false when that is no path. */
 static bool
-join(char path[PATH_MAX], const struct folder *f, const char *name)
+join(char path[PATH_MAX], const char *folder, const char *name)
 {
-	return snprintf(path, PATH_MAX, "%s/%s", f->path[1] != '\0' ?
-	    f->path : "", name) < PATH_MAX;
+	return snprintf(path, PATH_MAX, "%s/%s", folder[1] != '\0' ?
+	    folder : "", name) < PATH_MAX;
 }
 
+/* The folder may be met below its own path, when another one has taken its
+ * place there meanwhile: it is forgotten and added anew then. */
 static int
 read_folder(struct watch *w, struct folder *f, bool is_change)
 {
 	DIR *dir = opendir(f->path);
-	char path[PATH_MAX];
+	char path[PATH_MAX], folder[PATH_MAX];
+	bool counts = false;
 	struct dirent *d;
-	int result = 0;
+	int result = 0, wd = f->wd;
 
 	if (dir == NULL)
 		return 0;		/* gone, or not ours to read */
+	snprintf(folder, sizeof(folder), "%s", f->path);
 	while ((d = readdir(dir)) != NULL) {
 		if (strcmp(d->d_name, ".") == 0 ||
-		    strcmp(d->d_name, "..") == 0 || !join(path, f, d->d_name))
+		    strcmp(d->d_name, "..") == 0 ||
+		    !join(path, folder, d->d_name))
 			continue;
 		if (is_folder(path, d)) {
 			if (add_folder(w, path, false) == -1)
 				result = -1;
 		} else if (pick_file(&w->pick, path)) {
-			f->counts = true;
+			counts = true;
 			if (is_change)
 				add_change(w, path);
 		}
 	}
 	closedir(dir);
+	if (counts && (f = folder_by_wd(w, wd)) != NULL)
+		f->counts = true;
 	return result;
 }
 
@@ -378,7 +396,8 @@ lost_root(struct watch *w, struct folder *f)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s", f->path);
-	log_warn("%s is gone: it is not watched before another change", path);
+	log_warn("%s is gone: it is looked for again with the next change",
+	    path);
 	(void)drop_tree(w, path);
 }
 
@@ -397,7 +416,7 @@ on_entry(struct watch *w, struct folder *f, const struct inotify_event *ev)
 {
 	char path[PATH_MAX];
 
-	if (!join(path, f, ev->name))
+	if (!join(path, f->path, ev->name))
 		return;
 	if (ev->mask & IN_ISDIR) {
 		if (ev->mask & IN_MOVED_FROM && drop_tree(w, path))

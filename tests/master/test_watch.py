@@ -173,6 +173,23 @@ def test_new_folders(site):
     s.a.stop()
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="mounts")
+def test_folder_mounted_below_itself(site, tmp):
+    """It keeps its first name, and is read once."""
+    below = tmp / "site" / "below"
+    below.mkdir(parents=True)
+    if subprocess.run(["mount", "--bind", tmp / "site", below]).returncode:
+        pytest.skip("cannot mount")
+    try:
+        s = site()
+        for text in "23":
+            s.write("x.py", text)
+            s.expect("x.py")
+        s.a.stop()
+    finally:
+        subprocess.run(["umount", below], check=True)
+
+
 def test_moved_folders(site):
     s = site()
     s.write("a/b/c.py")
