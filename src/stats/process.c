@@ -64,12 +64,12 @@ read_cpu(pid_t pid, nsec_t *cpu)
 int
 stats_process(pid_t pid, uint64_t *memory, nsec_t *cpu)
 {
+	if (pid > 0 && read_memory(pid, memory) == 0 &&
+	    read_cpu(pid, cpu) == 0)
+		return 0;
 	*memory = 0;
 	*cpu = 0;
-	if (pid <= 0 || read_memory(pid, memory) == -1 ||
-	    read_cpu(pid, cpu) == -1)
-		return -1;
-	return 0;
+	return -1;
 }
 
 nsec_t

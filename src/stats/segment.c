@@ -374,7 +374,9 @@ stats_last_seconds(const struct stats_segment *seg, nsec_t now, nsec_t uptime,
     struct stats_second *sum, double *seconds)
 {
 	static const struct stats_second none;
-	uint64_t from = second_of(now) - (LAST_SECONDS - 1);
+	/* the machine itself may be younger */
+	uint64_t from = second_of(now) < LAST_SECONDS ? 0 :
+	    second_of(now) - (LAST_SECONDS - 1);
 	nsec_t over = now - (nsec_t)from * NSEC_PER_SEC;
 	int i;
 

@@ -311,6 +311,23 @@ START_TEST(a_young_daemon_has_few_last_seconds)
 }
 END_TEST
 
+/* A virtual machine serves before its clock shows ten seconds. */
+START_TEST(a_young_machine_has_few_last_seconds)
+{
+	int a = stats_slot_take(seg);
+	struct stats_second sum;
+	double over;
+
+	base = 0;
+	turn(a, 2, 5);
+	turn(a, 3, 7);
+	stats_last_seconds(seg, 7 * NSEC_PER_SEC / 2, 3 * NSEC_PER_SEC, &sum,
+	    &over);
+	ck_assert_double_eq_tol(over, 3, 1e-9);
+	ck_assert_uint_eq(sum.requests, 12);
+}
+END_TEST
+
 START_TEST(turns_tell_when_they_began)
 {
 	int a = stats_slot_take(seg);
@@ -342,6 +359,7 @@ segment_suite(void)
 	tcase_add_test(u, last_seconds_are_exact);
 	tcase_add_test(u, last_seconds_of_the_dead);
 	tcase_add_test(u, a_young_daemon_has_few_last_seconds);
+	tcase_add_test(u, a_young_machine_has_few_last_seconds);
 	tcase_add_test(u, turns_tell_when_they_began);
 	suite_add_tcase(s, u);
 	return s;
