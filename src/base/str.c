@@ -167,6 +167,24 @@ str_from_duration(nsec_t v, char text[32])
 	print_units((uint64_t)v, duration_units, "0s", text);
 }
 
+void
+str_from_age(nsec_t age, char text[32])
+{
+	int64_t s = age / NSEC_PER_SEC;
+
+	if (s < 60)		/* cut, not rounded: 60.0s is 1m00s */
+		snprintf(text, 32, "%d.%ds", (int)s, (int)(age %
+		    NSEC_PER_SEC / (NSEC_PER_SEC / 10)));
+	else if (s < 3600)
+		snprintf(text, 32, "%dm%02ds", (int)(s / 60), (int)(s % 60));
+	else if (s < 86400)
+		snprintf(text, 32, "%dh%02dm", (int)(s / 3600),
+		    (int)(s % 3600 / 60));
+	else
+		snprintf(text, 32, "%" PRId64 "d%02dh", s / 86400,
+		    (int)(s % 86400 / 3600));
+}
+
 unsigned
 str_distance(const char *a, const char *b)
 {

@@ -55,6 +55,8 @@ int	 str_to_duration(const char *, nsec_t *);	/* 250ms 10s 5m */
 /* Shortest text that str_to_* reads back to the same value. */
 void	 str_from_size(uint64_t, char buf[32]);
 void	 str_from_duration(nsec_t, char buf[32]);
+/* For people, in the two largest units: "3.2s", "14m05s", "3d04h". */
+void	 str_from_age(nsec_t, char buf[32]);
 
 /* Edit distance, for "did you mean". */
 unsigned str_distance(const char *, const char *);

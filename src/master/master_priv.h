@@ -107,8 +107,5 @@ void	 view_status(struct master *, bool json, struct buf *);
 void	 view_workers(struct master *, unsigned flags, struct buf *);
 typedef void stats_render_f(const struct stats_view *, struct buf *);
 void	 view_stats(struct master *, stats_render_f *, struct buf *);
-/* "3.2s", "14m05s", "3d04h" */
-#define VIEW_AGE_MAX	24
-void	 view_age(nsec_t, char text[VIEW_AGE_MAX]);
 
 #endif

@@ -12,30 +12,12 @@
 #include <unistd.h>
 
 #include "base/json.h"
+#include "base/str.h"
 #include "master/child.h"
 #include "stats/render.h"
 
 /* Of one step of a worker's loop: longer is worth showing. */
 #define BUSY_SHOWN	(1 * NSEC_PER_SEC)
-
-void
-view_age(nsec_t age, char text[VIEW_AGE_MAX])
-{
-	int64_t s = age / NSEC_PER_SEC;
-
-	if (s < 60)
-		snprintf(text, VIEW_AGE_MAX, "%.1fs", (double)age /
-		    (double)NSEC_PER_SEC);
-	else if (s < 3600)
-		snprintf(text, VIEW_AGE_MAX, "%dm%02ds", (int)(s / 60),
-		    (int)(s % 60));
-	else if (s < 86400)
-		snprintf(text, VIEW_AGE_MAX, "%dh%02dm", (int)(s / 3600),
-		    (int)(s % 3600 / 60));
-	else
-		snprintf(text, VIEW_AGE_MAX, "%" PRId64 "d%02dh", s / 86400,
-		    (int)(s % 86400 / 3600));
-}
 
 static double
 seconds(nsec_t t)
@@ -87,7 +69,8 @@ status_json(struct master *m, struct buf *to)
 	json_int(&j, "pid", getpid());
 	json_num(&j, "uptime_seconds", seconds(mono_now() - m->started));
 	json_str(&j, "application", m->setup->conf->app);
-	json_str(&j, "configuration", m->setup->conf->file);
+	if (*m->setup->conf->file != '\0')
+		json_str(&j, "configuration", m->setup->conf->file);
 	json_uint(&j, "generation", m->fleet.now.generation);
 	json_uint(&j, "workers_wanted", m->fleet.now.nseats);
 	json_uint(&j, "workers_serving", m->fleet.serving);
@@ -117,11 +100,11 @@ static void
 status_text(struct master *m, struct buf *to)
 {
 	const struct listeners *ls = &m->setup->listeners;
-	char text[LISTENER_TEXT_MAX], age[VIEW_AGE_MAX], when[32];
+	char text[LISTENER_TEXT_MAX], age[32], when[32];
 	const char *result;
 	size_t i;
 
-	view_age(mono_now() - m->started, age);
+	str_from_age(mono_now() - m->started, age);
 	clock_text(m->started_at, when);
 	buf_printf(to, "asgid %s, pid %d: %s\n", PACKAGE_VERSION,
 	    (int)getpid(), state_of(m));
@@ -205,19 +188,19 @@ row_state(const struct row *r, struct state *st)
 {
 	const struct child *c = r->child;
 	nsec_t in = 0;
-	char age[VIEW_AGE_MAX];
+	char age[32];
 
 	st->colour = "33";
 	if (c == NULL) {
 		in = r->seat->refill.when - mono_now();
-		view_age(in > 0 ? in : 0, age);
+		str_from_age(in > 0 ? in : 0, age);
 		snprintf(st->text, sizeof(st->text), "next in %s", age);
 	} else if (c->stopped != 0) {
-		view_age(mono_now() - c->stopped, age);
+		str_from_age(mono_now() - c->stopped, age);
 		snprintf(st->text, sizeof(st->text), "stopped %s", age);
 		st->colour = "31";
 	} else if (r->busy > BUSY_SHOWN && c->state != CHILD_STARTING) {
-		view_age(r->busy, age);
+		str_from_age(r->busy, age);
 		snprintf(st->text, sizeof(st->text), "hangs %s", age);
 		st->colour = "31";
 	} else {
@@ -231,12 +214,12 @@ row_state(const struct row *r, struct state *st)
 static void
 end_text(const struct seat *s, char text[128])
 {
-	char age[VIEW_AGE_MAX];
+	char age[32];
 
 	*text = '\0';
 	if (s == NULL || s->last_when == 0)
 		return;
-	view_age(mono_now() - s->last_when, age);
+	str_from_age(mono_now() - s->last_when, age);
 	snprintf(text, 128, "%u, last: %s, %s ago", s->ends, s->last_end,
 	    age);
 }
@@ -265,7 +248,7 @@ row_text(struct master *m, const struct row *r, void *arg)
 	const struct stats_slot *slot;
 	struct table *t = arg;
 	struct state st;
-	char age[VIEW_AGE_MAX], end[128];
+	char age[32], end[128];
 
 	row_state(r, &st);
 	end_text(r->seat, end);
@@ -280,11 +263,11 @@ row_text(struct master *m, const struct row *r, void *arg)
 	else
 		buf_printf(t->to, "%-14s", st.text);
 	if (c == NULL) {
-		buf_printf(t->to, "%57s %s\n", "", end);
+		buf_printf(t->to, "%56s%s\n", "", end);
 		return;
 	}
 	slot = stats_slot(m->stats, c->slot);
-	view_age(mono_now() - c->born, age);
+	str_from_age(mono_now() - c->born, age);
 	buf_printf(t->to, " %8s %10" PRIu64 " %7" PRIu64 " %6" PRIu64
 	    " %7.1fM %8.2fs  %s\n", age, value(slot, STAT_requests),
 	    value(slot, STAT_in_flight), connections(slot),
@@ -302,11 +285,12 @@ row_json(struct master *m, const struct row *r, void *arg)
 	json_open(j, NULL, '{');
 	json_str(j, "state", c == NULL ? "waiting" :
 	    child_state_names[c->state]);
+	json_uint(j, "generation", c == NULL ? r->seat->cohort->generation :
+	    c->generation);
 	if (c != NULL) {
 		slot = stats_slot(m->stats, c->slot);
 		json_uint(j, "id", c->id);
 		json_int(j, "pid", c->pid);
-		json_uint(j, "generation", c->generation);
 		json_num(j, "uptime_seconds", seconds(now - c->born));
 		json_num(j, "busy_seconds", seconds(r->busy));
 		json_num(j, "stopped_seconds", c->stopped == 0 ? 0 :
@@ -349,47 +333,47 @@ view_workers(struct master *m, unsigned flags, struct buf *to)
 
 /* ---- stats -------------------------------------------------------------- */
 
-struct roster {
-	struct stats_worker	*at;
-	size_t			 n;
-};
-
-static void
-row_roster(struct master *m UNUSED, const struct row *r, void *arg)
+/* Every process, with a seat or without. */
+static size_t
+take_roster(const struct fleet *f, nsec_t now, struct stats_worker *to)
 {
-	struct roster *all = arg;
+	const struct child *c;
+	struct list *n;
+	size_t len = 0;
 
-	if (r->child != NULL)
-		all->at[all->n++] = (struct stats_worker){
-			.slot = r->child->slot, .id = r->child->id,
-			.generation = r->child->generation,
-			.pid = r->child->pid,
-			.state = child_state_names[r->child->state],
-			.age = mono_now() - r->child->born,
+	for (n = f->children.next; n != &f->children; n = n->next) {
+		c = list_entry(n, struct child, node);
+		to[len++] = (struct stats_worker){
+			.slot = c->slot, .id = c->id, .pid = c->pid,
+			.generation = c->generation,
+			.state = child_state_names[c->state],
+			.age = now - c->born,
 		};
+	}
+	return len;
 }
 
 void
 view_stats(struct master *m, stats_render_f *render, struct buf *to)
 {
 	nsec_t now = mono_now();
-	struct roster all = { NULL, 0 };
+	struct stats_worker *workers;
 	struct list *n;
 	size_t count = 0;
 
 	for (n = m->fleet.children.next; n != &m->fleet.children; n = n->next)
 		count++;
-	if ((all.at = calloc(count + 1, sizeof(*all.at))) == NULL) {
+	if ((workers = calloc(count + 1, sizeof(*workers))) == NULL) {
 		to->failed = true;
 		return;
 	}
-	each_row(m, row_roster, &all);
 	STAT_SET(workers_wanted, m->fleet.now.nseats);
 	STAT_SET(workers_serving, m->fleet.serving);
 	STAT_SET(generation, m->fleet.now.generation);
 	render(&(struct stats_view){
-		.segment = m->stats, .workers = all.at, .nworkers = all.n,
+		.segment = m->stats, .workers = workers,
+		.nworkers = take_roster(&m->fleet, now, workers),
 		.now = now, .uptime = now - m->started,
 	}, to);
-	free(all.at);
+	free(workers);
 }

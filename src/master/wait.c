@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/str.h"
 #include "master/child.h"
 
 #define PROGRESS_EVERY	(1 * NSEC_PER_SEC)
@@ -178,9 +179,9 @@ describe(const struct waiter *w, char text[160])
 	struct list *n;
 	const struct child *c;
 	unsigned running = 0, processes = 0;
-	char age[VIEW_AGE_MAX];
+	char age[32];
 
-	view_age(mono_now() - w->since, age);
+	str_from_age(mono_now() - w->since, age);
 	for (n = f->children.next; n != &f->children; n = n->next) {
 		c = list_entry(n, struct child, node);
 		processes++;

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "base/defs.h"
+#include "base/str.h"
 
 #define TEXT_MAX	32
 
@@ -44,26 +45,6 @@ size_text(double bytes, char text[TEXT_MAX])
 		bytes /= 1024;
 	snprintf(text, TEXT_MAX, "%.*f %s", i == 0 ? 0 : bytes < 9.95 ? 1 : 0,
 	    bytes, units[i]);
-	return text;
-}
-
-/* The two largest units: "3d 4h", "5m 6s", "7s". */
-static const char *
-age_text(nsec_t ns, char text[TEXT_MAX])
-{
-	uint64_t s = (uint64_t)(ns / NSEC_PER_SEC);
-
-	if (s >= 86400)
-		snprintf(text, TEXT_MAX, "%" PRIu64 "d %" PRIu64 "h",
-		    s / 86400, s / 3600 % 24);
-	else if (s >= 3600)
-		snprintf(text, TEXT_MAX, "%" PRIu64 "h %" PRIu64 "m",
-		    s / 3600, s / 60 % 60);
-	else if (s >= 60)
-		snprintf(text, TEXT_MAX, "%" PRIu64 "m %" PRIu64 "s", s / 60,
-		    s % 60);
-	else
-		snprintf(text, TEXT_MAX, "%" PRIu64 "s", s);
 	return text;
 }
 
@@ -156,10 +137,14 @@ put_rates(const struct stats_view *v, struct buf *to)
 
 /* ---- families ----------------------------------------------------------- */
 
-/* "responses    1xx 0  2xx 17 ..": only what is not 0, or "none". */
+struct heading {
+	const char	*title, *family;
+};
+
+/* "responses    2xx 17, 4xx 1": only what is not 0, or "none". */
 static void
-put_family(const struct stats_view *v, struct buf *to, const char *title,
-    const char *family)
+put_family(const struct stats_view *v, struct buf *to,
+    const struct heading *h)
 {
 	const struct stats_line *l;
 	const char *value;
@@ -167,10 +152,10 @@ put_family(const struct stats_view *v, struct buf *to, const char *title,
 	uint64_t n;
 	bool any = false;
 
-	buf_printf(to, "%-12s", title);
+	buf_printf(to, "%-12s", h->title);
 	for (id = 0; id < STATS_NLINES; id++) {
 		l = &stats_lines[id];
-		if (strcmp(l->family, family) != 0 ||
+		if (strcmp(l->family, h->family) != 0 ||
 		    (n = stats_total(v->segment, id)) == 0)
 			continue;
 		buf_puts(to, any ? ", " : " ");
@@ -182,6 +167,14 @@ put_family(const struct stats_view *v, struct buf *to, const char *title,
 		buf_printf(to, "%" PRIu64, n);
 	}
 	buf_puts(to, any ? "\n" : " none\n");
+}
+
+static void
+put_families(const struct stats_view *v, struct buf *to,
+    const struct heading *h, size_t n)
+{
+	for (; n > 0; h++, n--)
+		put_family(v, to, h);
 }
 
 static void
@@ -254,9 +247,10 @@ put_worker(const struct stats_view *v, const struct stats_worker *w,
 	nsec_t cpu, now = stats_busy(s, v->now);
 
 	known = stats_process(w->pid, &memory, &cpu) == 0;
+	str_from_age(w->age, age);
 	buf_printf(to, "%6u %4u %8d %-9s %8s %13" PRIu64 " %9" PRIu64 " %7"
 	    PRIu64 " %8s %9s %9s\n", w->id, w->generation, (int)w->pid,
-	    w->state, age_text(w->age, age),
+	    w->state, age,
 	    relaxed_get(&s->values[STAT_requests]),
 	    relaxed_get(&s->values[STAT_in_flight]),
 	    relaxed_get(&s->values[STAT_conns_active]) +
@@ -283,26 +277,31 @@ put_workers(const struct stats_view *v, struct buf *to)
 void
 stats_text(const struct stats_view *v, struct buf *to)
 {
-	char text[TEXT_MAX];
+	static const struct heading traffic[] = {
+		{ "responses", "responses" },
+		{ "errors", "errors" },
+		{ "connections", "connections" },
+		{ "accepted", "connections_accepted" },
+		{ "in flight", "requests_in_flight" },
+	}, life[] = {
+		{ "started", "worker_starts" },
+		{ "ended", "worker_exits" },
+		{ "hangs", "worker_hangs" },
+		{ "reloads", "reloads" },
+		{ "commands", "control_commands" },
+	};
+	char age[TEXT_MAX];
 
-	buf_printf(to, "asgid " PACKAGE_VERSION ", up %s\n\n",
-	    age_text(v->uptime, text));
+	str_from_age(v->uptime, age);
+	buf_printf(to, "asgid " PACKAGE_VERSION ", up %s\n\n", age);
 	put_rates(v, to);
 	buf_putc(to, '\n');
 	put_times(v, to);
 	buf_putc(to, '\n');
-	put_family(v, to, "responses", "responses");
-	put_family(v, to, "errors", "errors");
-	put_family(v, to, "connections", "connections");
-	put_family(v, to, "accepted", "connections_accepted");
-	put_family(v, to, "in flight", "requests_in_flight");
+	put_families(v, to, traffic, countof(traffic));
 	buf_putc(to, '\n');
 	put_pools(v, to);
 	buf_putc(to, '\n');
-	put_family(v, to, "started", "worker_starts");
-	put_family(v, to, "ended", "worker_exits");
-	put_family(v, to, "hangs", "worker_hangs");
-	put_family(v, to, "reloads", "reloads");
-	put_family(v, to, "commands", "control_commands");
+	put_families(v, to, life, countof(life));
 	put_workers(v, to);
 }

@@ -136,6 +136,21 @@ def test_workers(running):
         running.daemon.workers()
 
 
+def test_a_place_without_a_worker(running):
+    """When the next one comes, and why there is none."""
+    running.daemon.allow(".*")
+    (running.tmp / "app.py").write_text("app = (\n")
+    os.kill(running.workers()[0]["pid"], signal.SIGKILL)
+    harness.poll(lambda: any(w["state"] == "waiting" and
+                             w["unexpected_ends"] > 1
+                             for w in running.workers()), "a failed start")
+    place = next(w for w in running.workers() if "pid" not in w)
+    assert place["generation"] == 1 and place["last_end"] == "startup"
+    head, _, row = running.ok("workers").splitlines()
+    assert re.match(r"  - +- +1 next in \d+\.\ds ", row)
+    assert re.match(r"\d+, last: startup, ", row[head.index("UNEXP"):])
+
+
 def documented(section):
     """The fields that a paragraph of the manual's JSON part names."""
     text = MANUAL.read_text()
@@ -154,8 +169,11 @@ def keys(value):
     return set()
 
 
-def test_fields_are_documented(running):
+def test_fields_are_documented(site):
     """After a reload and the end of a worker each field has a value."""
+    site.write('metrics = { listen = "127.0.0.1:0"; };')
+    site.start()
+    running = site
     running.ok("reload")
     running.ok("wait", "drained")
     running.daemon.allow(".*")
@@ -171,8 +189,11 @@ def test_fields_are_documented(running):
 def test_stats(running):
     """Text for people, JSON, and the metrics of the manual."""
     assert "requests" in running.ok("stats")
-    json.loads(running.ok("stats", "--json"))
+    fields = json.loads(running.ok("stats", "--json"))
     text = running.ok("stats", "--openmetrics")
+    more = set(fields) - set(re.findall(r"^# TYPE asgid_(\w+) ", text, re.M))
+    assert more == {"version", "last_seconds", "workers"}
+    assert more | keys(fields["workers"]) <= documented("stats")
     assert text.endswith("# EOF\n")
     helps = re.findall(r"^# HELP \w+ (.*)", text, re.M)
     assert helps and all(re.match("[A-Z].*[.]$", h) for h in helps), helps

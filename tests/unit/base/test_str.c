@@ -138,6 +138,25 @@ START_TEST(printed_values_read_back)
 }
 END_TEST
 
+static const struct {
+	double		 seconds;
+	const char	*text;
+} ages[] = {
+	{ 0, "0.0s" }, { 3.29, "3.2s" }, { 59.99, "59.9s" }, { 60, "1m00s" },
+	{ 845.9, "14m05s" }, { 3599.9, "59m59s" }, { 3600, "1h00m" },
+	{ 86399, "23h59m" }, { 86400, "1d00h" }, { 273600, "3d04h" },
+	{ 1e9, "11574d01h" },
+};
+
+START_TEST(ages_for_people)
+{
+	char text[32];
+
+	str_from_age((nsec_t)(ages[_i].seconds * 1e9), text);
+	ck_assert_str_eq(text, ages[_i].text);
+}
+END_TEST
+
 START_TEST(distances)
 {
 	ck_assert_uint_eq(str_distance("", ""), 0);
@@ -164,6 +183,7 @@ str_suite(void)
 	    (int)countof(durations));
 	tcase_add_test(t, uints_are_strict);
 	tcase_add_test(t, printed_values_read_back);
+	tcase_add_loop_test(t, ages_for_people, 0, (int)countof(ages));
 	tcase_add_test(t, distances);
 	suite_add_tcase(s, t);
 	return s;
