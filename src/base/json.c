@@ -163,13 +163,6 @@ json_num(struct json *j, const char *key, double v)
 }
 
 void
-json_bool(struct json *j, const char *key, bool v)
-{
-	begin(j, key);
-	buf_puts(j->to, v ? "true" : "false");
-}
-
-void
 json_null(struct json *j, const char *key)
 {
 	begin(j, key);

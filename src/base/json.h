@@ -31,7 +31,6 @@ void	 json_uint(struct json *, const char *key, uint64_t);
 void	 json_int(struct json *, const char *key, int64_t);
 /* As short as it reads back to the same; NaN and infinity become null. */
 void	 json_num(struct json *, const char *key, double);
-void	 json_bool(struct json *, const char *key, bool);
 void	 json_null(struct json *, const char *key);
 
 #endif
