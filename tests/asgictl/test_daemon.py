@@ -21,21 +21,10 @@ import tool     # noqa: E402
 from tool import (CONFIG, DENIED, DONE, FAILED, NOT_RUNNING,  # noqa: E402
                   TIMEOUT, USAGE, Terminal, finish, screen)
 
-APP = '''
-import asyncio, os
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            m = await receive()
-            await send({"type": m["type"] + ".complete"})
-            if m["type"] == "lifespan.shutdown":
-                return
+APP = harness.application('b"ok"', '''
     while scope["path"] == "/wait" and not os.path.exists("go"):
         await asyncio.sleep(0.01)
-    await send({"type": "http.response.start", "status": 200,
-                "headers": [(b"content-length", b"2")]})
-    await send({"type": "http.response.body", "body": b"ok"})
-'''
+''', "import asyncio, os\n")
 MANUAL = HERE.parent.parent / "man" / "asgictl.8"
 
 

@@ -373,6 +373,28 @@ class Connection:
         return self.response(method)
 
 
+APPLICATION = '''
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            m = await receive()
+            await send({"type": m["type"] + ".complete"})
+            if m["type"] == "lifespan.shutdown":
+                return
+%s
+    body = %s
+    await send({"type": "http.response.start", "status": 200,
+                "headers": [(b"content-length", b"%%d" %% len(body))]})
+    await send({"type": "http.response.body", "body": body})
+'''
+
+
+def application(body, first="", head=""):
+    """The text of a module: an application that does `first`, lines of its
+    coroutine, and answers with `body`, an expression."""
+    return head + APPLICATION % (first, body)
+
+
 def get(target="/", *headers, version="1.1", method="GET"):
     """The bytes of a request without body."""
     return "\r\n".join(["%s %s HTTP/%s" % (method, target, version),

@@ -20,31 +20,19 @@ import time
 import pytest
 
 import harness
-from harness import SCALE, descriptors, get, poll
-from test_reload import APP
+from harness import SCALE, application, descriptors, get, poll
+from test_reload import version
 from test_reload_options import CLASSES
 
 LIMIT = 20 * SCALE
-HANGS = '''
-import os, time
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            m = await receive()
-            await send({"type": m["type"] + ".complete"})
-            if m["type"] == "lifespan.shutdown":
-                return
+HANGS = application('b"%d" % os.getpid()', '''
     if scope["path"] == "/hang":
         time.sleep(60)
     if scope["path"] == "/crash":
         os.kill(os.getpid(), 6)
     if scope["path"] == "/exit":
         os._exit(9)
-    body = b"%d" % os.getpid()
-    await send({"type": "http.response.start", "status": 200,
-                "headers": [(b"content-length", b"%d" % len(body))]})
-    await send({"type": "http.response.body", "body": body})
-'''
+''', "import os, time\n")
 
 
 class Control:
@@ -94,7 +82,7 @@ class Site:
         self.app = tmp / "app.py"
         self.socket = (folder or tmp) / "control.sock"
         self.path = tmp / "asgid0.conf"
-        self.app.write_text(code or APP % 0)
+        self.app.write_text(code or version(0))
         self.tmp, self.extra = tmp, extra
         self.d = asgid(conf=self.text(workers))
         self.ask("wait ready")
@@ -227,7 +215,7 @@ def test_config_loads_again(site, tmp_path):
 
 def test_reload(site):
     old = site.pids()
-    site.app.write_text(APP % 1)
+    site.app.write_text(version(1))
     text = site.done("reload")
     assert text == "2 worker(s) of generation 2 serve\n"
     assert site.d.get().text == "version 1"

@@ -8,25 +8,16 @@ import threading
 
 import pytest
 
-from harness import SCALE, Connection, children, descriptors, get, poll
+from harness import (SCALE, Connection, application, children, descriptors,
+                     get, poll)
 
-APP = '''
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            m = await receive()
-            await send({"type": m["type"] + ".complete"})
-            if m["type"] == "lifespan.shutdown":
-                return
-    await send({"type": "http.response.start", "status": 200,
-                "headers": [(b"content-length", b"%%d" %% len(TEXT))]})
-    await send({"type": "http.response.body", "body": TEXT})
-
-TEXT = b"version %d"
-'''
 LIMIT = 20 * SCALE
 # a long run is worth more, but takes its time
 RELOADS = int(os.environ.get("ASGID_TEST_RELOADS", "10"))
+
+
+def version(n):
+    return application('b"version %d"' % n)
 
 
 def free_port():
@@ -57,8 +48,8 @@ class Site:
                 'workers = { count = %d; }; log = { access = "off"; };\n'
                 % (self.tmp, ", ".join(self.listen), self.workers))
 
-    def write(self, version):
-        self.app.write_text(APP % version)
+    def write(self, n):
+        self.app.write_text(version(n))
 
     def reload(self):
         self.path.write_text(self.text())

@@ -4,25 +4,12 @@ import os
 
 import pytest
 
-from harness import poll
+from harness import application, poll
 from test_control import Control
 from test_reload import LIMIT, Load
 
 CHANGED = "asgid detected changes in"
-APP = '''
-from text import TEXT
-
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            m = await receive()
-            await send({"type": m["type"] + ".complete"})
-            if m["type"] == "lifespan.shutdown":
-                return
-    await send({"type": "http.response.start", "status": 200,
-                "headers": [(b"content-length", b"%d" % len(TEXT))]})
-    await send({"type": "http.response.body", "body": TEXT})
-'''
+APP = application("TEXT", head="from text import TEXT\n")
 
 
 class Site:
@@ -84,7 +71,7 @@ def test_mistake_and_correction(site):
                   "Reload failed")
     site.d.wait_log("Reload failed, the old workers serve on", LIMIT)
     site.answers(0)
-    main.write_text(APP.replace('"body": TEXT', '"body": b"right"'))
+    main.write_text(application('b"right"'))
     poll(lambda: site.d.get().text == "right", "new code", LIMIT)
     site.settle()
 
