@@ -11,6 +11,7 @@ import resource
 import signal
 import socket
 import subprocess
+import tempfile
 import time
 import uuid
 
@@ -20,7 +21,8 @@ BUILD = pathlib.Path(os.environ.get("ASGID_BUILD") or os.getcwd())
 ASGID = str(BUILD / "src" / "asgid")
 FAKE = str(BUILD / "tests" / "unit" / "master" / "fakeworker")
 SCALE = float(os.environ.get("ASGID_TEST_SCALE", "1"))
-DEADLINE = 10.0 * SCALE
+# of what must come: it ends a hang, and decides nothing
+DEADLINE = 60.0 * SCALE
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
@@ -81,7 +83,9 @@ class Asgid:
         preexec = popen.pop("preexec_fn", None)
 
         def prepare():
-            resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+            # no core, not even to a program that would take one: it
+            # takes its time, and "(core dumped)" would be said
+            resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
             if preexec:
                 preexec()
 
@@ -176,13 +180,24 @@ class Asgid:
 
 
 @pytest.fixture
-def tmp(tmp_path):
-    """A folder that another user can reach."""
-    for folder in (tmp_path, *tmp_path.parents):
-        folder.chmod(0o755)
-        if folder.name.startswith("pytest-of-"):
-            break
-    return tmp_path
+def tmp():
+    """A folder that another user can reach: not one of pytest's, for another
+    run of pytest takes their modes away when it begins."""
+    with tempfile.TemporaryDirectory(prefix="asgid-") as folder:
+        path = pathlib.Path(folder).resolve()
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture
+def port():
+    """A number that nobody else gets while the test runs: it is bound here,
+    on all addresses, so that bind(0) and connect() of others leave it out,
+    but not listened at, so that asgid may have it."""
+    with socket.socket() as s:
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        s.bind(("0.0.0.0", 0))
+        yield s.getsockname()[1]
 
 
 @pytest.fixture

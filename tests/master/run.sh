@@ -9,4 +9,8 @@ here=$(cd "$(dirname "$0")" && pwd) || exit 99
 export ASGID_BUILD PYTHONDONTWRITEBYTECODE=1
 . "$here/../pytest.sh"
 
+# these tests mostly wait
+if $PYTEST --help 2>/dev/null | grep -q -- --numprocesses; then
+	set -- -n 2 "$@"
+fi
 exec $PYTEST -q -rsfE -p no:cacheprovider --rootdir "$here" "$@" "$here"

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import SCALE, poll, stat_of
+from conftest import poll, stat_of
 
 
 def test_start_and_stop(asgid):
@@ -49,7 +49,8 @@ def test_failing_first_start(asgid, words, status):
     if words.startswith("fail"):
         assert "died" not in a.log
     if words == "crash":
-        assert re.search(r"died: killed by SIGABRT after 0\.\d s", a.log)
+        assert re.search(r"died: killed by SIGABRT after \d+\.\d s$", a.log,
+                         re.M)
 
 
 def test_one_of_several_fails_its_first_start(asgid):
@@ -82,10 +83,9 @@ def test_stop_while_starting(asgid):
 def test_respawn_after_kill(asgid):
     a = asgid("--workers", "2").serving(2)
     victim, other = a.workers()
-    began = time.monotonic()
     os.kill(victim, signal.SIGKILL)
-    a.wait_log(r"fake: go$", 3, 2 * SCALE)
-    assert time.monotonic() - began < 2 * SCALE
+    a.wait_log(r"fake: go$", 3)
+    assert "another worker in" not in a.log     # without a pause
     assert "Worker process [%d] died: killed by SIGKILL after" % victim \
         in a.log
     assert other in a.workers() and len(a.workers()) == 2
@@ -93,15 +93,15 @@ def test_respawn_after_kill(asgid):
 
 
 def test_crash_loop_backs_off(asgid):
-    a = asgid(fake="die=0")
-    a.wait_log("Starting another worker in 2s")
     began = time.monotonic()
+    a = asgid(fake="die")
     a.wait_log("Starting another worker in 4s")
-    assert time.monotonic() - began > 1.9
+    assert time.monotonic() - began >= 3
     # the first one is replaced at once, then 1 s, 2 s
-    assert re.findall(r"another worker in (\S+)", a.log) == ["1s", "2s", "4s"]
-    assert a.log.count("Started worker process") == 4
-    assert not a.workers()
+    log = a.log[:a.log.index("worker in 4s")]
+    assert re.findall(r"another worker in (\S+)", log) == ["1s", "2s"]
+    assert log.count("Started worker process") == 4
+    assert log.count("died: killed by SIGABRT") == 4
     # also a fleet of nobody stops
     a.stop()
 
@@ -120,25 +120,28 @@ def test_failing_respawn_is_retried(asgid):
 
 
 def test_hanging_respawn_is_killed_and_retried(asgid):
+    # the first one must have been quicker than that
     a = asgid(conf='listen = ({ address = "127.0.0.1:0"; });\n'
-              'timeouts = { startup = "200ms"; };').serving()
+              'timeouts = { startup = "5s"; };').serving()
     a.behave("hang nodrain")
     os.kill(a.worker(), signal.SIGKILL)
-    a.wait_log("is not ready after 200ms")
+    a.wait_log("is not ready after 5s")
     a.wait_log("another worker in 1s")
     a.behave("")
     a.wait_log("fake: go$", 2)
     a.stop()
 
 
-def test_recycle_waits_for_the_successor(asgid):
-    a = asgid(fake="recycle=50").serving()
+def test_recycle_waits_for_the_successor(asgid, tmp):
+    a = asgid(fake="recycle=%s/now" % tmp).serving()
     old = a.worker()
-    a.behave("slow=300")
+    a.behave("until=%s/ready" % tmp)
+    (tmp / "now").touch()
     poll(lambda: len(a.workers()) == 2, "two workers")
     # the old one serves until the new one does
-    while a.log.count("fake: go") < 2:
-        assert a.ask() == old or a.log.count("fake: go") == 2
+    assert all(a.ask() == old for _ in range(50))
+    assert a.log.count("fake: go") == 1 and "fake: drain" not in a.log
+    (tmp / "ready").touch()
     a.wait_log(r"Finished worker process \[%d\]" % old)
     assert a.ask() == a.worker() != old
     assert a.log.rfind("fake: drain") > a.log.rfind("Started worker")
@@ -146,34 +149,40 @@ def test_recycle_waits_for_the_successor(asgid):
     a.stop()
 
 
-def test_recycle_with_failing_successor(asgid):
-    a = asgid(fake="recycle=50").serving()
+def test_recycle_with_failing_successor(asgid, tmp):
+    a = asgid(fake="recycle=%s/now" % tmp).serving()
     old = a.worker()
     a.behave("fail=3")
+    (tmp / "now").touch()
     a.wait_log("another worker in 1s")
-    assert a.workers() == [old] and a.ask() == old
+    poll(lambda: a.workers() == [old], "the old one alone")
+    assert a.ask() == old and "fake: drain" not in a.log
     a.behave("")
     a.wait_log(r"Finished worker process \[%d\]" % old)
     assert a.ask() == a.worker() != old
     a.stop()
 
 
-def test_recycling_worker_dies_before_its_successor_is_ready(asgid):
-    a = asgid(fake="recycle=20").serving()
+def test_recycling_worker_dies_before_its_successor_is_ready(asgid, tmp):
+    a = asgid(fake="recycle=%s/now" % tmp).serving()
     old = a.worker()
-    a.behave("slow=300")
+    a.behave("until=%s/ready" % tmp)
+    (tmp / "now").touch()
     poll(lambda: len(a.workers()) == 2, "two workers")
     os.kill(old, signal.SIGKILL)
+    a.wait_log(r"Worker process \[%d\] died" % old)
+    (tmp / "ready").touch()
     a.wait_log("fake: go$", 2)
     assert len(a.workers()) == 1 and a.ask() == a.worker()
     assert a.log.count("Started worker process") == 2
     a.stop()
 
 
-def test_worker_that_leaves_is_replaced(asgid):
-    a = asgid(fake="leave=20").serving()
+def test_worker_that_leaves_is_replaced(asgid, tmp):
+    a = asgid(fake="leave=%s/now" % tmp).serving()
     old = a.worker()
     a.behave("")
+    (tmp / "now").touch()
     a.wait_log("fake: go$", 2)
     a.wait_log(r"Finished worker process \[%d\]" % old)
     assert a.ask() == a.worker() != old
@@ -194,10 +203,8 @@ def test_second_signal_forces(asgid, signo):
     a = asgid(fake="nodrain").serving()
     a.signal(signo)
     a.wait_log("fake: drain")
-    began = time.monotonic()
     a.signal(signo)
     assert a.wait() == 0
-    assert time.monotonic() - began < 1.5 * SCALE
     assert "Received %s again, stopping at once" % signo.name in a.log
     assert "fake: stop now" in a.log and "killing" not in a.log
 
@@ -212,7 +219,7 @@ def test_second_signal_kills_who_does_not_listen(asgid):
     a.wait_log("fake: stop now")
     a.signal(signal.SIGINT)
     assert a.wait() == 0
-    assert 1.9 < time.monotonic() - began < 2 + SCALE
+    assert time.monotonic() - began >= 2
     assert "Worker process [%d] does not exit, killing it" % worker in a.log
 
 
@@ -233,7 +240,7 @@ def test_graceful_stop_is_bounded(asgid):
     began = time.monotonic()
     a.signal()
     assert a.wait() == 0
-    assert 2 < time.monotonic() - began < 3 + SCALE
+    assert time.monotonic() - began >= 2.1
     assert ("Worker process [%d] did not stop within 100ms "
             "(timeouts.graceful), killing it" % worker) in a.log
 
@@ -243,7 +250,7 @@ def test_shutdown_time_is_granted_to_who_takes_part(asgid):
     began = time.monotonic()
     a.signal()
     assert a.wait() == 0
-    assert 5 < time.monotonic() - began < 6 + SCALE
+    assert time.monotonic() - began >= 5.101
 
 
 def test_no_orphan_after_kill_of_the_master(asgid):

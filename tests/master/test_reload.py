@@ -96,8 +96,9 @@ def test_one_of_the_generation_fails(asgid):
 
 
 def test_hanging_generation(asgid):
-    a = asgid(conf=LISTEN + 'timeouts = { startup = "300ms"; };').serving()
+    a = asgid(conf=LISTEN).serving()
     old = a.workers()
+    rewrite(a, LISTEN + 'timeouts = { startup = "300ms"; };')
     a.behave("hang nodrain")
     a.signal(signal.SIGHUP)
     a.wait_log(FAILED % r"not ready after 300ms \(timeouts.startup\)")
@@ -119,35 +120,37 @@ def test_second_hangup_is_refused(asgid):
     a.stop()
 
 
-def test_hangup_while_starting(asgid):
-    a = asgid(fake="slow=300")
+def test_hangup_while_starting(asgid, tmp):
+    a = asgid(fake="until=%s/ready" % tmp)
     poll(a.workers, "a worker")
     a.signal(signal.SIGHUP)
     a.wait_log("Reload by SIGHUP refused: asgid is starting")
+    (tmp / "ready").touch()
     a.serving().stop()
 
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT,
                                    signal.SIGQUIT])
-def test_stop_during_a_reload(asgid, signo):
-    a = asgid("--workers", "2").serving(2)
+def test_stop_during_a_reload(asgid, port, signo):
+    a = asgid("--workers", "2", "--port", str(port)).serving(2)
     a.behave("hang")
     a.signal(signal.SIGHUP)
     poll(lambda: len(a.workers()) == 4, "four workers")
-    port = a.port
     a.signal(signo)
     assert a.wait() == 0
     assert refused(("127.0.0.1", port)) and not a.workers()
     assert "Reload failed" not in a.log
 
 
-def test_old_worker_dies_during_a_reload(asgid):
+def test_old_worker_dies_during_a_reload(asgid, tmp):
     a = asgid().serving()
     old = a.worker()
-    a.behave("slow=400")
+    a.behave("until=%s/ready" % tmp)
     a.signal(signal.SIGHUP)
     poll(lambda: len(a.workers()) == 2, "two workers")
     os.kill(old, signal.SIGKILL)
+    a.wait_log(r"Worker process \[%d\] died" % old)
+    (tmp / "ready").touch()
     a.wait_log(DONE % (1, 2))
     pids = only(a, 1)
     assert a.ask() == pids[0] != old and stat_of(old) is None
@@ -219,12 +222,13 @@ def test_added_worker_that_fails_is_no_failed_start(asgid):
 
 # ---- listeners -------------------------------------------------------------
 
-def test_listener_added_and_removed(asgid, tmp):
+def test_listener_added_and_removed(asgid, port, tmp):
     path = str(tmp / "sock")
     unix = 'unix = "%s"; mode = "0600";' % path
-    a = asgid(conf=LISTEN).serving()
-    port, before = a.port, fds(a)
-    rewrite(a, listen('address = "127.0.0.1:0";', unix))
+    tcp = 'address = "127.0.0.1:%d";' % port
+    a = asgid(conf=listen(tcp)).serving()
+    before = fds(a)
+    rewrite(a, listen(tcp, unix))
     reload(a, 1, 2)
     only(a, 1)
     assert a.ask() == a.ask(path) == a.worker() and a.port == port
@@ -246,15 +250,7 @@ def test_listener_added_and_removed(asgid, tmp):
     a.stop()
 
 
-def free_port():
-    with socket.socket() as s:
-        s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
-
-
-def test_fixed_port_is_kept(asgid):
-    port = free_port()
+def test_fixed_port_is_kept(asgid, port):
     conf = listen('address = "127.0.0.1:%d";' % port)
     a = asgid(conf=conf).serving()
     for generation in (2, 3):
@@ -264,8 +260,7 @@ def test_fixed_port_is_kept(asgid):
     a.stop()
 
 
-def test_overlapping_addresses(asgid):
-    port = free_port()
+def test_overlapping_addresses(asgid, port):
     one, other, all_ = [listen('address = "%s:%d";' % (host, port))
                         for host in ("127.0.0.1", "127.0.0.2", "0.0.0.0")]
     a = asgid(conf=one).serving()
@@ -280,25 +275,25 @@ def test_overlapping_addresses(asgid):
     a.stop()
 
 
-def test_overlapping_addresses_of_a_failed_generation(asgid):
+def test_overlapping_addresses_of_a_failed_generation(asgid, port):
     """Until it serves, clients find the old one only."""
-    port = free_port()
-    conf = listen('address = "%s:%d";') + 'timeouts = { startup = "300ms"; };'
+    conf = listen('address = "%s:%d";')
     a = asgid(conf=conf % ("0.0.0.0", port)).serving()
     old = a.workers()
     rewrite(a, conf % ("127.0.0.1", port))
-    a.behave("hang nodrain")
+    a.behave("hang")
     a.signal(signal.SIGHUP)
     poll(lambda: len(a.workers()) == 2, "two workers")
-    while "Reload failed" not in a.log:
-        assert a.ask(("127.0.0.1", port)) == old[0]
-    assert only(a, 1) == old
+    assert all(a.ask(("127.0.0.1", port)) == old[0] for _ in range(50))
+    new, = set(a.workers()) - set(old)
+    os.kill(new, signal.SIGKILL)
+    a.wait_log(FAILED % "killed by SIGKILL")
+    assert only(a, 1) == old and a.ask(("127.0.0.1", port)) == old[0]
     a.stop()
 
 
-def test_overlapping_addresses_together(asgid):
+def test_overlapping_addresses_together(asgid, port):
     """.. would be refused at the next start, so they are now."""
-    port = free_port()
     one = 'address = "127.0.0.1:%d";' % port
     a = asgid(conf=listen(one)).serving()
     old, before = a.workers(), fds(a)
@@ -310,9 +305,8 @@ def test_overlapping_addresses_together(asgid):
     a.stop()
 
 
-def test_address_that_another_daemon_overlaps(asgid):
+def test_address_that_another_daemon_overlaps(asgid, port):
     """Neither at the start nor in a reload do two daemons share a port."""
-    port = free_port()
     a, b = [asgid(conf=listen('address = "127.0.0.%d:%d";' % (n, port)))
             for n in (1, 2)]
     a.serving()
@@ -414,11 +408,13 @@ def test_reopen_during_a_reload(asgid, tmp):
     old, new = tmp / "old", tmp / "new"
     a = asgid(conf=LISTEN + 'log = { access = "%s"; };' % old).serving()
     rewrite(a, LISTEN + 'log = { access = "%s"; };' % new)
-    a.behave("slow=300")
+    a.behave("until=%s/ready" % tmp)
     a.signal(signal.SIGHUP)
     poll(lambda: len(a.workers()) == 2, "two workers")
     new.rename(tmp / "rotated")
     a.signal(signal.SIGUSR1)
+    a.wait_log("Log files reopened")
+    (tmp / "ready").touch()
     a.wait_log("Reloaded")
     poll(lambda: new.exists() and "fake: access" in new.read_text(),
          "reopened")

@@ -15,7 +15,7 @@ import subprocess
 
 import pytest
 
-from conftest import poll
+from conftest import poll, stat_of
 
 SEEN = r"WARNING: +asgid detected changes in '%s'%s\. Reloading\.\.\.$"
 DONE = r"INFO: +Reloaded: %d worker\(s\) of generation %d serve"
@@ -46,6 +46,7 @@ class Site:
         """The master sees all that is done meanwhile at once, however long
         it takes on this machine."""
         os.kill(self.a.pid, signal.SIGSTOP)
+        poll(lambda: stat_of(self.a.pid)[0] == "T", "stopped")
         try:
             yield
         finally:
@@ -196,7 +197,8 @@ def test_moved_folders(site):
     s.write("t/t.txt")
     s.expect("a/b/c.py")
     # under another name: gone from there, come to here
-    (s.folder / "a").rename(s.folder / "z")
+    with s.asleep():
+        (s.folder / "a").rename(s.folder / "z")
     s.expect("a", 1)
     s.write("z/b/c.py", "2")
     s.expect("z/b/c.py")

@@ -14,16 +14,18 @@
  *	crash		aborts before it is ready
  *	hang		never gets ready
  *	only=N		the other words are for the worker with number N
- *	slow=MS		gets ready after so long
  *	until=PATH	gets ready when that file is there
- *	die=MS		aborts so long after it was told to go
- *	recycle=MS	asks to be replaced so long after it was told to go
- *	leave=MS	drains of its own so long after it was told to go
+ *	die[=PATH]	aborts when it is told to go, or then, when that file
+ *			is there
+ *	recycle[=PATH]	asks to be replaced, likewise
+ *	leave[=PATH]	drains of its own, likewise
  *	nodrain		ignores that it is told to drain, and SIGTERM
  *	says		like nodrain, but says that it is draining
  *	nostop		ignores that it is told to stop at once
  *	orphan		leaves a dead process of a dead child when it starts
  *	mute		closes its channel when it is told to go
+ *
+ * None of them is a time: what comes before what is the test's to say.
  */
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -55,10 +57,15 @@ static struct {
 	struct chan		 chan;
 	struct loop_io		 listeners[BIRTH_LISTENERS_MAX];
 	struct loop_timer	 timer;
-	enum { WAIT_READY, WAIT_FILE, WAIT_DIE, WAIT_RECYCLE, WAIT_LEAVE }
-				 next;
+	const struct act	*next;		/* waits for its file */
 	char			*words;
 } fake;
+
+/* What is done at once, or when a file is there. */
+struct act {
+	const char	*word;
+	void		(*act)(void);
+};
 
 /* ---- behaviour ------------------------------------------------------- */
 
@@ -102,19 +109,6 @@ say(const char *what)
 	log_info("fake: %s", what);
 }
 
-static bool
-set_timer(const char *name, int next)
-{
-	const char *ms = word(name);
-
-	if (ms == NULL)
-		return false;
-	fake.next = next;
-	loop_timer_set(fake.loop, &fake.timer,
-	    mono_now() + atoi(ms) * NSEC_PER_MSEC);
-	return true;
-}
-
 static void
 leave(void)
 {
@@ -134,29 +128,51 @@ is_there(const char *path)
 }
 
 static void
-on_timer(struct loop *l UNUSED, struct loop_timer *t UNUSED)
+on_timer(struct loop *l, struct loop_timer *t)
 {
-	switch (fake.next) {
-	case WAIT_FILE:
-		if (is_there(word("until")))
-			(void)chan_send(&fake.chan, CHAN_READY, "");
-		else
-			loop_timer_set(fake.loop, &fake.timer,
-			    mono_now() + 5 * NSEC_PER_MSEC);
-		break;
-	case WAIT_READY:
-		(void)chan_send(&fake.chan, CHAN_READY, "");
-		break;
-	case WAIT_DIE:
-		abort();
-	case WAIT_RECYCLE:
-		(void)chan_send(&fake.chan, CHAN_RECYCLE, "");
-		break;
-	case WAIT_LEAVE:
-		leave();
-		break;
-	}
+	const char *path = word(fake.next->word);
+
+	if (*path == '\0' || is_there(path))
+		fake.next->act();
+	else
+		loop_timer_set(l, t, mono_now() + 5 * NSEC_PER_MSEC);
 }
+
+/* The first of these that is among our words. */
+static bool
+expect(const struct act *acts, size_t n)
+{
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (word(acts[i].word) != NULL) {
+			fake.next = &acts[i];
+			loop_timer_set(fake.loop, &fake.timer, mono_now());
+			return true;
+		}
+	return false;
+}
+
+static void
+get_ready(void)
+{
+	(void)chan_send(&fake.chan, CHAN_READY, "");
+}
+
+static void
+recycle(void)
+{
+	(void)chan_send(&fake.chan, CHAN_RECYCLE, "");
+}
+
+static const struct act before[] = {
+	{ "until",	get_ready },
+};
+static const struct act after[] = {
+	{ "die",	abort },
+	{ "recycle",	recycle },
+	{ "leave",	leave },
+};
 
 /* ---- serving: the answer to a connection is our number --------------- */
 
@@ -186,9 +202,7 @@ on_go(const char *text UNUSED)
 	}
 	if (word("mute") != NULL)
 		chan_fini(&fake.chan);
-	if (!set_timer("die", WAIT_DIE) &&
-	    !set_timer("recycle", WAIT_RECYCLE))
-		(void)set_timer("leave", WAIT_LEAVE);
+	(void)expect(after, countof(after));
 }
 
 static void
@@ -393,9 +407,8 @@ main(int argc, char *argv[])
 	if (word("hang") == NULL || word("nodrain") != NULL)
 		(void)loop_signal(fake.loop, SIGTERM, on_sigterm, NULL);
 	loop_timer_init(&fake.timer, on_timer);
-	if (word("hang") == NULL && !set_timer("until", WAIT_FILE) &&
-	    !set_timer("slow", WAIT_READY))
-		(void)chan_send(&fake.chan, CHAN_READY, "");
+	if (word("hang") == NULL && !expect(before, countof(before)))
+		get_ready();
 	(void)loop_run(fake.loop);
 	chan_fini(&fake.chan);
 	loop_free(&fake.loop);
