@@ -14,8 +14,8 @@
 #include "base/buf.h"
 #include "base/str.h"
 
-#define QUICK	(5 * NSEC_PER_SEC)	/* for what need not wait */
-#define GRACE	NSEC_PER_SEC		/* the daemon may time out itself */
+/* For what need not wait, and for a daemon to say that a time is over. */
+#define QUICK	(5 * NSEC_PER_SEC)
 #define RETRY	(20 * NSEC_PER_MSEC)	/* between two looks for a daemon */
 
 /* Their answer comes when it is known, however long that takes. */
@@ -141,7 +141,7 @@ set_deadlines(struct session *s)
 		return STATUS_USAGE;
 	}
 	s->connect_by = later(now, timeout);
-	s->answer_by = later(s->connect_by, GRACE);
+	s->answer_by = later(s->connect_by, QUICK);
 	return STATUS_OK;
 }
 

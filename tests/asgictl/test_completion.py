@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The scripts for shells, by completing words in those shells."""
+import codecs
 import os
 import pty
 import re
@@ -149,6 +150,7 @@ def zsh(path, line):
                          cwd=path.parent)
     os.close(other)
     text = ""
+    decoder = codecs.getincrementaldecoder("utf-8")()
 
     def until(pattern):
         nonlocal text
@@ -156,7 +158,7 @@ def zsh(path, line):
         while not re.search(pattern, text, re.S):
             left = max(0, end - time.monotonic())
             assert select.select([fd], [], [], left)[0], text
-            text += os.read(fd, 4096).decode()
+            text += decoder.decode(os.read(fd, 4096))
         return re.search(pattern, text, re.S)[1]
 
     try:

@@ -250,8 +250,6 @@ def test_no_standard_output(tmp_path):
         p = subprocess.run(["sh", "-c", '"$0" -s "$1" config <&- >&- 2>&-',
                             tool.ASGICTL, peer.path], timeout=tool.DEADLINE,
                            env=tool.environment())
-        peer.close()
-        peer.thread.join(tool.DEADLINE)
     assert got == [b""] and peer.lines == ["config\n"]
     assert p.returncode == FAILED
 
@@ -350,8 +348,7 @@ def test_interrupt(tmp_path):
     release = threading.Event()
     with Peer(tmp_path / "s", mute(release)) as peer:
         p = start("-s", peer.path, "reload")
-        while not peer.lines:
-            time.sleep(0.001)
+        tool.poll(lambda: peer.lines, "the request")
         p.send_signal(signal.SIGINT)
         assert finish(p).status == -signal.SIGINT
         release.set()
@@ -367,7 +364,7 @@ s.bind(sys.argv[1])
 s.listen(1)
 print("up", flush=True)
 c, _ = s.accept()
-c.recv(100)
+print(c.recv(100).decode(), end="", flush=True)
 c.sendall(sys.argv[2].encode().decode("unicode_escape").encode())
 if sys.argv[3] == "close":
     c.close()
@@ -381,6 +378,11 @@ def daemon(path, says, then):
                          stdout=subprocess.PIPE)
     assert p.stdout.readline() == b"up\n"
     return p
+
+
+def asked(d):
+    """What a daemon was told, when it has been."""
+    return d.stdout.readline().decode()
 
 
 def still_runs(p, seconds=0.2):
@@ -401,7 +403,7 @@ def test_stop_waits_for_the_end(tmp_path, says, out, then):
     """Until the process is gone, whether or not its answer was seen."""
     d = daemon(tmp_path / "s", says, then)
     p = start("-s", tmp_path / "s", "stop")
-    assert still_runs(p)
+    assert asked(d) == "stop\n" and still_runs(p)
     d.stdin.close()
     r = finish(p)
     assert (r.status, r.out, r.err) == (DONE, out, "")
@@ -497,7 +499,7 @@ def test_wait_for_one_that_dies(tmp_path):
     """While it starts: that is a failure, not a reason to wait on."""
     d = daemon(tmp_path / "s", "", "keep")
     p = start("-s", tmp_path / "s", "wait", "ready")
-    assert still_runs(p)
+    assert asked(d) == "wait ready\n" and still_runs(p)
     d.kill()
     r = finish(p)
     assert r.status == FAILED

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """asgictl as a process, on pipes or on a terminal, and peers for it that are
 not asgid."""
+import codecs
+import contextlib
 import fcntl
 import os
 import pathlib
@@ -18,7 +20,8 @@ import time
 BUILD = pathlib.Path(os.environ.get("ASGID_BUILD") or os.getcwd())
 ASGICTL = str(BUILD / "src" / "asgictl" / "asgictl")
 SCALE = float(os.environ.get("ASGID_TEST_SCALE", "1"))
-DEADLINE = 15.0 * SCALE
+# of what must come: it ends a hang, and decides nothing
+DEADLINE = 60.0 * SCALE
 
 # as results.def and the manual have them
 DONE, FAILED, USAGE, NOT_RUNNING, DENIED, TIMEOUT, CONFIG = range(7)
@@ -79,6 +82,8 @@ class Terminal:
         fcntl.ioctl(self.fd, termios.TIOCSWINSZ,
                     struct.pack("HHHH", 24, columns, 0, 0))
         self.text = ""
+        # a piece may end inside a character
+        self.decoder = codecs.getincrementaldecoder("utf-8")()
         self.process = start(*words, **{f: other for f in files}, **kw)
         os.close(other)
 
@@ -96,7 +101,7 @@ class Terminal:
                 data = b""
             if not data:
                 break
-            self.text += data.decode()
+            self.text += self.decoder.decode(data)
         return self.text
 
     def finish(self):
@@ -121,6 +126,14 @@ def screen(text):
             line = line[:column] + part + line[column + len(part):]
             column += len(part)
     return line
+
+
+def poll(condition, what):
+    """Wait until condition() is true."""
+    end = time.monotonic() + DEADLINE
+    while not condition():
+        assert time.monotonic() < end, "timed out: " + what
+        time.sleep(0.001)
 
 
 def answer(code, text):
@@ -157,10 +170,15 @@ class Peer:
                         line += data
                     self.lines.append(line.decode())
                     self.talk(c)
-        except OSError as e:        # closed by close(), or a broken pipe
+        except OSError as e:        # shut down by close(), or a broken pipe
             self.error = e
 
     def close(self):
+        """The thread first: it must not accept at a number that has become
+        somebody else's."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+        self.thread.join(DEADLINE)
         self.sock.close()
         if os.path.exists(self.path):
             os.unlink(self.path)
