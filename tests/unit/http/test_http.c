@@ -41,7 +41,7 @@ void
 test_run_until(struct loop *loop, bool (*cond)(void *), void *arg)
 {
 	struct until u = { .cond = cond, .arg = arg,
-	    .deadline = mono_now() + 10 * NSEC_PER_SEC };
+	    .deadline = mono_now() + 60 * NSEC_PER_SEC };
 
 	loop_timer_init(&u.timer, on_look);
 	loop_timer_set(loop, &u.timer, 0);

@@ -94,7 +94,7 @@ talk(void *arg)
 
 START_TEST(what_the_client_says_is_read)
 {
-	struct talker t = { linger_one(), 50 };
+	struct talker t = { linger_one(), 10 };
 
 	test_run_until(loop, talk, &t);
 	ck_assert_uint_eq(lingerers.n, 1);
@@ -134,12 +134,11 @@ END_TEST
 
 START_TEST(a_silent_client_has_two_seconds)
 {
-	nsec_t start = mono_now();
+	nsec_t start = loop_now(loop);	/* may be older than ours by a turn */
 	int fd = linger_one();
 
 	test_run_until(loop, nobody_lingers, NULL);
-	/* the loop's idea of now may be older than ours by a turn */
-	ck_assert_int_gt(mono_now() - start, 1900 * NSEC_PER_MSEC);
+	ck_assert_int_ge(mono_now() - start, 2 * NSEC_PER_SEC);
 	ck_assert_int_eq(send(fd, "x", 1, MSG_NOSIGNAL), -1);
 	ck_assert_int_eq(errno, EPIPE);
 	close(fd);
@@ -218,7 +217,7 @@ linger_suite(void)
 	Suite *s = suite_create("linger");
 	TCase *t = tcase_create("linger");
 
-	tcase_set_timeout(t, 30);
+	tcase_set_timeout(t, 90);
 	tcase_add_checked_fixture(t, setup, teardown);
 	tcase_add_test(t, the_answer_is_followed_by_its_end);
 	tcase_add_test(t, what_the_client_says_is_read);

@@ -47,6 +47,19 @@ teardown(void)
 	ck_assert_ptr_null(loop);
 }
 
+static void
+pair(int sv[2])
+{
+	ck_assert_int_eq(socketpair(AF_UNIX,
+	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv), 0);
+}
+
+static void
+poke(int fd)
+{
+	ck_assert_int_eq(write(fd, "x", 1), 1);
+}
+
 /* ---- timers --------------------------------------------------------- */
 
 struct tagged {
@@ -378,6 +391,7 @@ END_TEST
 #define LONG	(3 * NSEC_PER_MSEC)
 
 static bool blocked;
+static int bell;		/* what ends a wait that may block */
 
 static void
 spend(nsec_t time)
@@ -401,6 +415,7 @@ enter_told(void *arg UNUSED, bool may_block)
 		return;
 	blocked = true;
 	ck_assert_uint_eq(stats->turn_began, 0);
+	poke(bell);
 }
 
 /* As a GIL that is long in coming. */
@@ -415,7 +430,7 @@ leave_late(void *arg UNUSED, bool interrupted UNUSED)
 }
 
 static void
-on_long(struct loop *l, struct loop_timer *t UNUSED)
+on_long(struct loop *l, struct loop_io *io UNUSED, unsigned revents UNUSED)
 {
 	ck_assert_int_ge(loop_now(l) - (nsec_t)stats->turn_began, LONG);
 	spend(LONG);
@@ -431,19 +446,25 @@ static const struct loop_hooks told = {
 START_TEST(turns_are_counted)
 {
 	const struct hist *h = &stats->hists[HIST_turn];
-	struct loop_timer t;
+	struct loop_io io;
+	int sv[2];
 
+	pair(sv);
+	bell = sv[1];
 	blocked = false;
 	loop_count(loop);
 	loop_set_hooks(loop, &told, NULL);
-	loop_timer_init(&t, on_long);
-	loop_timer_set(loop, &t, mono_now() + LONG);
+	loop_io_init(&io, sv[0], on_long);
+	ck_assert_int_eq(loop_io_set(loop, &io, LOOP_READ), 0);
 	ck_assert_int_eq(loop_run(loop), 0);
 	ck_assert(blocked);
 	ck_assert_uint_eq(stats->turn_began, 0);
-	/* the first, with a wait of 0, and the timer's: without the wait */
+	/* the first, with a wait of 0, and the bell's: without the wait */
 	ck_assert_uint_eq(hist_count(h), 2);
 	ck_assert_uint_ge(h->sum, 2 * LONG);
+	loop_io_del(loop, &io);
+	close(sv[0]);
+	close(sv[1]);
 }
 END_TEST
 
@@ -484,19 +505,6 @@ end_init(struct end *e, int fd, loop_io_f *cb)
 	memset(e, 0, sizeof(*e));
 	loop_io_init(&e->io, fd, cb);
 	e->stop_after = 1;
-}
-
-static void
-pair(int sv[2])
-{
-	ck_assert_int_eq(socketpair(AF_UNIX,
-	    SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, sv), 0);
-}
-
-static void
-poke(int fd)
-{
-	ck_assert_int_eq(write(fd, "x", 1), 1);
 }
 
 static void
@@ -793,23 +801,44 @@ on_wake(struct loop *l, struct loop_timer *t UNUSED)
 	loop_wake(l);
 }
 
+static void
+enter_ringing(void *arg, bool may_block)
+{
+	enter_nothing(arg, may_block);
+	if (may_block)
+		poke(bell);
+}
+
+static void
+on_bell(struct loop *l, struct loop_io *io UNUSED, unsigned revents UNUSED)
+{
+	note('!');
+	loop_stop(l);
+}
+
 START_TEST(wake_while_awake_spares_the_wait)
 {
 	static const struct loop_hooks hooks = {
-		ready_note, never_pending, enter_nothing, leave_nothing
+		ready_note, never_pending, enter_ringing, leave_nothing
 	};
 	struct loop_timer w;
-	struct tagged stop;
+	struct loop_io io;
+	int sv[2];
 	char tag = '.';
 
+	pair(sv);
+	bell = sv[1];
 	loop_set_hooks(loop, &hooks, &tag);
+	loop_io_init(&io, sv[0], on_bell);
+	ck_assert_int_eq(loop_io_set(loop, &io, LOOP_READ), 0);
 	loop_timer_init(&w, on_wake);
-	tagged_init(&stop, '!', on_stop);
 	loop_timer_set(loop, &w, 0);
-	loop_timer_set(loop, &stop.t, mono_now() + 20 * NSEC_PER_MSEC);
 	ck_assert_int_eq(loop_run(loop), 0);
 	/* one wait of 0 for the wakes, then a long one */
 	ck_assert_str_eq(trace, "0.0.B!.");
+	loop_io_del(loop, &io);
+	close(sv[0]);
+	close(sv[1]);
 }
 END_TEST
 
