@@ -112,15 +112,13 @@ def test_all_tasks(run):
 
 def test_timeouts(run):
     async def main():
-        t0 = time.monotonic()
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.01):
-                await asyncio.sleep(10)
+                await asyncio.sleep(3600)
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(asyncio.sleep(10), 0.01)
-        async with asyncio.timeout(10):
+            await asyncio.wait_for(asyncio.sleep(3600), 0.01)
+        async with asyncio.timeout(3600):
             await asyncio.sleep(0)
-        assert time.monotonic() - t0 < 5
 
     run(main())
 
@@ -243,10 +241,8 @@ def test_executors(loop, run):
                                           ) == 5
         with pytest.raises(ZeroDivisionError):
             await asyncio.to_thread(lambda: 1 / 0)
-        t0 = time.monotonic()
         await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.01)
                                for _ in range(8)))
-        assert time.monotonic() - t0 < 5
         infos = await loop.getaddrinfo('127.0.0.1', 80,
                                        type=socket.SOCK_STREAM)
         assert infos[0][4] == ('127.0.0.1', 80)
@@ -348,7 +344,7 @@ def test_peer_goes_away(run, endpoint):
             reader, writer = await connect(server)
             await reader.read(10)
             writer.transport.abort()
-            await asyncio.wait_for(done.wait(), 5)
+            await asyncio.wait_for(done.wait(), 60)
 
     run(main())
 
@@ -480,7 +476,7 @@ def test_datagrams(loop, run):
             Client, remote_addr=st.get_extra_info('sockname'))
         for i in range(5):
             ct.sendto(b'abc')
-            assert await asyncio.wait_for(c.got.get(), 5) == b'ABC'
+            assert await asyncio.wait_for(c.got.get(), 60) == b'ABC'
         ct.close()
         st.close()
         await asyncio.sleep(0)
@@ -593,9 +589,9 @@ def test_signal_handlers(loop, run):
         loop.add_signal_handler(signal.SIGUSR2, got.put_nowait, 2)
         for n in range(3):
             os.kill(os.getpid(), signal.SIGUSR1)
-            assert await asyncio.wait_for(got.get(), 5) == 1
+            assert await asyncio.wait_for(got.get(), 60) == 1
             os.kill(os.getpid(), signal.SIGUSR2)
-            assert await asyncio.wait_for(got.get(), 5) == 2
+            assert await asyncio.wait_for(got.get(), 60) == 2
         assert loop.remove_signal_handler(signal.SIGUSR1)
         assert loop.remove_signal_handler(signal.SIGUSR2)
         assert not loop.remove_signal_handler(signal.SIGUSR2)
@@ -604,7 +600,8 @@ def test_signal_handlers(loop, run):
 
 
 def wait_then_kill(signo, loop):
-    """From another thread, once the loop sleeps."""
+    """From another thread, once the main one sleeps: in the loop, or for the
+    GIL on its way there."""
     main = threading.main_thread().native_id
     while True:
         with open(f'/proc/self/task/{main}/stat') as f:
@@ -622,19 +619,35 @@ def test_signal_handler_wakes_a_sleeping_loop(loop):
     loop.remove_signal_handler(signal.SIGUSR1)
 
 
-def test_plain_signal_handler_runs_in_a_sleeping_loop(loop):
-    """signal.signal(): nothing but EINTR tells the loop."""
-    old = signal.signal(signal.SIGUSR1, lambda *a: loop.stop())
-    h = loop.call_later(10, loop.stop)
-    t = threading.Thread(target=wait_then_kill, args=(signal.SIGUSR1, loop))
+def test_plain_signal_handler_runs_in_a_sleeping_loop(loop, kind):
+    """signal.signal(): nothing but EINTR tells the loop. A signal just before
+    it sleeps tells nothing at all: it is sent until it was heard."""
+    heard = []
+
+    def handler(*args):
+        if not heard:
+            loop.stop()
+        heard.append(1)
+
+    def send():
+        while not heard:
+            wait_then_kill(signal.SIGUSR1, loop)
+            time.sleep(0.01)
+
+    def tick():
+        nonlocal h
+        h = loop.call_later(0.05, tick)
+
+    h = None
+    if kind == 'asyncio':       # sees the stop in its next turn only
+        tick()
+    old = signal.signal(signal.SIGUSR1, handler)
+    t = threading.Thread(target=send)
     loop.call_soon(t.start)
-    # the standard loop sees the stop in its next turn only
-    loop.call_later(0.3, lambda: None)
-    t0 = time.monotonic()
     loop.run_forever()
-    assert time.monotonic() - t0 < 5
     t.join()
-    h.cancel()
+    if h is not None:
+        h.cancel()
     signal.signal(signal.SIGUSR1, old)
 
 
