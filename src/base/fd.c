@@ -93,6 +93,26 @@ fd_memfd(const char *name, const void *data, size_t len)
 	return fd;
 }
 
+int
+fd_open_append(const char *path)
+{
+	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
+}
+
+int
+fd_reopen_append(int fd, const char *path)
+{
+	int new = fd_open_append(path), rv, saved;
+
+	if (new == -1)
+		return -1;
+	rv = dup3(new, fd, O_CLOEXEC);
+	saved = errno;
+	close(new);
+	errno = saved;
+	return rv == -1 ? -1 : 0;
+}
+
 void
 fd_close(int *fd)
 {

@@ -19,6 +19,12 @@ int	 fd_set_nonblock(int fd, bool);
 /* A sealed-by-convention memfd holding these bytes, offset at 0, not
  * close-on-exec. -1 with errno. */
 int	 fd_memfd(const char *name, const void *, size_t);
+/* A log file: made with mode 0640 if need be, appended to, close-on-exec. -1
+ * with errno. */
+int	 fd_open_append(const char *path);
+/* The file that has that name now, under the number that others hold. 0, or
+ * -1 with errno: fd is what it was. */
+int	 fd_reopen_append(int fd, const char *path);
 /* Close and set to -1; nothing when it is -1 already. */
 void	 fd_close(int *fd);
 

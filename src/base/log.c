@@ -4,7 +4,6 @@
 #include <sys/stat.h>
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -88,18 +87,12 @@ sink_set(int fd, const char *name, enum log_level level, const char *ident)
 		openlog(ident, LOG_PID, LOG_DAEMON);
 }
 
-static int
-open_append(const char *path)
-{
-	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-}
-
 int
 log_open(const char *name, enum log_level level, const char *ident)
 {
 	int fd = STDERR_FILENO;
 
-	if (style_of(name) == STYLE_FILE && (fd = open_append(name)) == -1)
+	if (style_of(name) == STYLE_FILE && (fd = fd_open_append(name)) == -1)
 		return -1;
 	sink_set(fd, name, level, ident);
 	return 0;
@@ -111,22 +104,12 @@ log_adopt(int fd, const char *name, enum log_level level, const char *ident)
 	sink_set(fd, name, level, ident);
 }
 
+/* Workers and threads may hold the number. */
 int
 log_reopen(void)
 {
-	int fd;
-
-	if (sink.style != STYLE_FILE)
-		return 0;
-	if ((fd = open_append(sink.path)) == -1)
-		return -1;
-	/* the number stays: workers and threads may hold it */
-	if (dup3(fd, sink.fd, O_CLOEXEC) == -1) {
-		close(fd);
-		return -1;
-	}
-	close(fd);
-	return 0;
+	return sink.style != STYLE_FILE ? 0 :
+	    fd_reopen_append(sink.fd, sink.path);
 }
 
 int

@@ -53,12 +53,6 @@ setup_is_file(const char *sink)
 	    strcmp(sink, "syslog") != 0 && strcmp(sink, "off") != 0;
 }
 
-static int
-open_file(const char *path)
-{
-	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-}
-
 int
 setup_open_access(struct setup *s, const struct setup *former)
 {
@@ -71,7 +65,7 @@ setup_open_access(struct setup *s, const struct setup *former)
 		s->access_fd = fcntl(former->access_fd, F_DUPFD_CLOEXEC,
 		    STDERR_FILENO + 1);
 	else
-		s->access_fd = open_file(sink);
+		s->access_fd = fd_open_append(sink);
 	s->spawn.access_fd = s->access_fd;
 	if (s->access_fd != -1 || !setup_is_file(sink))
 		return 0;
@@ -82,11 +76,5 @@ setup_open_access(struct setup *s, const struct setup *former)
 int
 setup_reopen_access(struct setup *s)
 {
-	int fd = open_file(s->conf->log_access), rv;
-
-	if (fd == -1)
-		return -1;
-	rv = dup3(fd, s->access_fd, O_CLOEXEC);
-	close(fd);
-	return rv;
+	return fd_reopen_append(s->access_fd, s->conf->log_access);
 }
