@@ -109,10 +109,11 @@ do_scale(struct master *m, struct control_client *client,
     const struct ctl_request *r)
 {
 	struct buf why = BUF_INIT;
-	enum ctl_result_id result = master_scale(m, number(r->args[0]), &why);
+	unsigned count = number(r->args[0]);
+	enum ctl_result_id result = master_scale(m, count, &why);
 
 	if (result == CTL_R_DONE)
-		wait_for(m, client, r, WAIT_SCALE, 0, 0);
+		wait_for(m, client, r, WAIT_SCALE, (int)count, 0);
 	else
 		control_answer_buf(client, result, &why);
 	buf_fini(&why);

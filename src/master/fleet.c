@@ -403,9 +403,8 @@ on_dead(struct child *c)
 	} else if (c->failed)
 		log_err("Worker process [%d] failed to start", (int)c->pid);
 	remember(c);
-	leave_seat(c);
-	list_remove(&c->node);
 	f->ops->on_exit(f, c);
+	leave_seat(c);
 	child_free(&c);
 	count_serving(f);
 	if (f->stopping && list_empty(&f->children))

@@ -24,7 +24,7 @@ struct fleet_ops {
 	/* Something has become different: who serves, drains, is gone. */
 	void	(*on_change)(struct fleet *);
 	/* That worker hangs (see child.h), or is dead: its cause and end are
-	 * known, it is in no seat any more. */
+	 * known, and it has its seat for the last time, if it has one. */
 	void	(*on_hang)(struct fleet *, const struct child *);
 	void	(*on_exit)(struct fleet *, const struct child *);
 	/* A worker of the first start could not start; status is its own

@@ -83,16 +83,18 @@ enum wait_kind {
 	WAIT_TAKEOVER,			/* wait.c's: reloaded */
 };
 
-/* Answer this client when that is so, at once if it is. `pid` is the worker
- * that a RESTART replaces; limit 0: for ever. */
+/* Answer this client when that is so, at once if it is. `what`: the process
+ * that a RESTART replaces, the number of workers that a SCALE wants, else 0;
+ * limit 0: for ever. */
 void	 wait_for(struct master *, struct control_client *,
-	    const struct ctl_request *, enum wait_kind, pid_t pid,
+	    const struct ctl_request *, enum wait_kind, int what,
 	    nsec_t limit);
 /* The client is gone. */
 void	 wait_forget(struct master *, const struct control_client *);
 /* Something has changed. */
 void	 wait_check(struct master *);
-/* That worker has ended; who waits for it to serve waits in vain. */
+/* That worker has ended; who waits for one in its seat to serve waits in
+ * vain. */
 void	 wait_on_exit(struct master *, const struct child *);
 /* The reload is over; see reload_result and reload_text. */
 void	 wait_on_reload(struct master *);

@@ -24,7 +24,7 @@ struct waiter {
 	struct master		*master;
 	struct control_client	*client;
 	enum wait_kind		 kind;
-	pid_t			 pid;		/* RESTART: to be replaced */
+	int			 what;		/* see wait_for() */
 	char			*text;		/* of the answer, or NULL */
 	nsec_t			 since;
 	struct loop_timer	 limit;
@@ -140,7 +140,7 @@ is_done(const struct waiter *w)
 	case WAIT_SCALE:
 		return is_full(f);
 	case WAIT_RESTART:
-		return !holds_seat(f, w->pid) && is_full(f);
+		return !holds_seat(f, w->what) && is_full(f);
 	case WAIT_TAKEOVER:
 		return true;
 	default:
@@ -148,15 +148,31 @@ is_done(const struct waiter *w)
 	}
 }
 
+/* Somebody else has asked for another number of workers. */
+static void
+supersede(struct waiter *w)
+{
+	char text[64];
+
+	snprintf(text, sizeof(text), "meanwhile %u worker(s) were asked for",
+	    w->master->fleet.now.nseats);
+	finish(w, CTL_R_CONFLICT, text);
+}
+
 /* Done is done when what comes from now on meets the new workers only. */
 static void
 look(struct waiter *w)
 {
+	const struct fleet *f = &w->master->fleet;
 	bool former_matter = w->kind >= WAIT_SCALE;
 
+	if (w->kind == WAIT_SCALE && f->now.nseats != (unsigned)w->what) {
+		supersede(w);
+		return;
+	}
 	if (!is_done(w))
 		return;
-	if (!former_matter || is_deaf(&w->master->fleet))
+	if (!former_matter || is_deaf(f))
 		finish_done(w);
 	else if (!loop_timer_armed(&w->deaf_limit))
 		loop_timer_set(w->master->loop, &w->deaf_limit,
@@ -215,7 +231,7 @@ on_progress(struct loop *loop, struct loop_timer *t)
 
 void
 wait_for(struct master *m, struct control_client *client,
-    const struct ctl_request *r, enum wait_kind kind, pid_t pid, nsec_t limit)
+    const struct ctl_request *r, enum wait_kind kind, int what, nsec_t limit)
 {
 	struct waiter *w = calloc(1, sizeof(*w));
 
@@ -224,7 +240,7 @@ wait_for(struct master *m, struct control_client *client,
 		return;
 	}
 	w->kind = kind;
-	w->pid = pid;
+	w->what = what;
 	w->master = m;
 	w->client = client;
 	w->since = mono_now();
@@ -257,7 +273,8 @@ wait_on_exit(struct master *m, const struct child *c)
 	struct waiter *w;
 	char text[400];
 
-	if (c->served != 0 || m->stopping)
+	if (c->served != 0 || c->seat == NULL ||
+	    c->seat->cohort != &m->fleet.now || m->stopping)
 		return;
 	snprintf(text, sizeof(text), "worker process [%d]: %s", (int)c->pid,
 	    c->why);

@@ -112,7 +112,8 @@ class Site:
         return json.loads(self.done(line + " --json"))
 
     def pids(self):
-        return sorted(w["pid"] for w in self.json("workers"))
+        return sorted(w["pid"] for w in self.json("workers")
+                      if "pid" in w)
 
     def gauge(self, family, **labels):
         for line in self.done("stats --openmetrics").splitlines():
@@ -390,6 +391,27 @@ def test_scale_with_a_broken_application(site):
     assert code == 500 and "SyntaxError" in text
     site.done("scale 2")
     assert len(site.json("workers")) == 2
+
+
+def test_scale_up_down_and_up(site, tmp_path):
+    """The end of a worker that was told to go before it served is no failure
+    of those that are waited for, nor of anything."""
+    ready = tmp_path / "ready"
+    site.app.write_text(SLOW % str(ready))
+    old = site.pids()
+    with site.connect() as first, site.connect() as then:
+        first.send("scale 3\n")
+        poll(lambda: len(site.pids()) == 3, "a third worker")
+        gone = (set(site.pids()) - set(old)).pop()
+        then.send("scale 2\nscale 4\n")
+        assert first.answer() == (409, "meanwhile 2 worker(s) were asked "
+                                  "for\n")
+        assert then.answer() == (200, "")
+        poll(lambda: gone not in site.pids(), "its end")
+        ready.touch()
+        assert then.answer() == (200, "")
+    assert len(site.pids()) == 4
+    assert site.gauge("asgid_worker_exits_total", cause="scaled") == 1
 
 
 def test_restart_worker(site):
