@@ -94,18 +94,8 @@ def by_asgictl(path):
     return reload
 
 
-def descriptors(server):
-    """What stays: the least of some looks, for the end of a connection or of
-    a worker may be under way."""
-    counts = []
-    for _ in range(20):
-        counts.append(len(os.listdir(f"/proc/{server.pid}/fd")))
-        time.sleep(0.01)
-    return min(counts)
-
-
 def state(server):
-    return descriptors(server), servers.rss(server.pid)
+    return servers.descriptors(server.pid), servers.rss(server.pid)
 
 
 def settle(server):
