@@ -640,7 +640,8 @@ def check_access(site, groups, codes):
 
     def ask(*lines):
         return subprocess.run([sys.executable, "-c", ASK, site.socket,
-                               " ".join(map(str, gids)), *lines], stdout=subprocess.PIPE, check=True,
+                               " ".join(map(str, gids)), *lines],
+                              stdout=subprocess.PIPE, check=True,
                               text=True).stdout.split()
 
     assert ask("ping", "status", "scale 2") == codes.split()
