@@ -223,7 +223,7 @@ is_gone(struct session *s)
 			return true;
 	} else {
 		peer_close(&s->peer);
-		if (peer_open(&s->peer, s->path, 0) == -1)
+		if (peer_open(&s->peer, s->path, 0) == -1 && not_there())
 			return true;
 	}
 	errno = ENODATA;

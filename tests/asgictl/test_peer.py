@@ -196,20 +196,25 @@ def test_no_answer_in_time(tmp_path, data):
     assert took >= 5
 
 
+def fill_queue(path, others):
+    """So many connections that the next has to wait."""
+    while True:
+        c = socket.socket(socket.AF_UNIX)
+        c.setblocking(False)
+        others.append(c)
+        try:
+            c.connect(str(path))
+        except BlockingIOError:
+            break
+
+
 def test_backlog_is_full(tmp_path):
     """Nobody accepts: the connection itself times out."""
     with socket.socket(socket.AF_UNIX) as s:
         s.bind(str(tmp_path / "s"))
         s.listen(0)
         others = []
-        while True:
-            c = socket.socket(socket.AF_UNIX)
-            c.setblocking(False)
-            others.append(c)
-            try:
-                c.connect(str(tmp_path / "s"))
-            except BlockingIOError:
-                break
+        fill_queue(tmp_path / "s", others)
         r = asgictl("-s", tmp_path / "s", "wait", "ready", "200ms")
         assert r.status == TIMEOUT
         assert r.err == ("asgictl: %s: asgid does not answer\n" %
@@ -416,13 +421,37 @@ def can_unshare():
         capture_output=True).returncode == 0
 
 
+def stop_from_another_pid_namespace(path):
+    return subprocess.run(["unshare", "--pid", "--fork", tool.ASGICTL, "-s",
+                           str(path), "stop"], capture_output=True,
+                          text=True, timeout=tool.DEADLINE)
+
+
+@pytest.mark.skipif(not can_unshare(), reason="no PID namespace to be had")
+def test_stop_of_one_that_is_busy(tmp_path):
+    """No answer, and it does not accept: that is not to be gone."""
+    release = threading.Event()
+    others = []
+
+    def talk(c):
+        fill_queue(tmp_path / "s", others)
+        c.close()
+        release.wait(tool.DEADLINE)
+    with Peer(tmp_path / "s", talk) as peer:
+        p = stop_from_another_pid_namespace(peer.path)
+        release.set()
+    assert (p.returncode, p.stderr) == (
+        FAILED, "asgictl: stop: the connection was closed without an "
+        "answer\n")
+    for c in others:
+        c.close()
+
+
 @pytest.mark.skipif(not can_unshare(), reason="no PID namespace to be had")
 def test_stop_from_another_pid_namespace(tmp_path):
     """The process cannot be seen from there: its connection's end counts."""
     d = daemon(tmp_path / "s", "200 5\\ngone\\n", "close")
-    p = subprocess.run(["unshare", "--pid", "--fork", tool.ASGICTL, "-s",
-                        str(tmp_path / "s"), "stop"], capture_output=True,
-                       text=True, timeout=tool.DEADLINE)
+    p = stop_from_another_pid_namespace(tmp_path / "s")
     assert (p.returncode, p.stdout, p.stderr) == (DONE, "gone\n", "")
     assert d.poll() is None
     d.stdin.close()
