@@ -4,7 +4,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <grp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,7 +11,6 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/fd.h"
 #include "base/log.h"
 #include "master/privs.h"
 #include "master/unix.h"
@@ -23,9 +21,6 @@
 #define PATIENCE	(10 * NSEC_PER_SEC)
 /* Of progress that a client does not read. */
 #define UNREAD_MAX	(64 * 1024)
-#define ACCEPT_BATCH	16
-/* After an error of accept that is not the client's: no descriptor is left. */
-#define RETRY		(1 * NSEC_PER_SEC)
 
 struct control_client {
 	struct list		 node;
@@ -413,32 +408,9 @@ client_new(struct control *ctl, int fd)
 }
 
 static void
-on_retry(struct loop *loop, struct loop_timer *t)
+on_accept(struct acceptor *a, int fd)
 {
-	struct control *ctl = container_of(t, struct control, retry);
-
-	if (loop_io_set(loop, &ctl->io, LOOP_READ) == -1)
-		loop_timer_set(loop, t, mono_now() + RETRY);
-}
-
-static void
-on_accept(struct loop *loop, struct loop_io *io, unsigned revents UNUSED)
-{
-	struct control *ctl = container_of(io, struct control, io);
-	int fd, i;
-
-	for (i = 0; i < ACCEPT_BATCH; i++) {
-		fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
-		if (fd == -1)
-			break;
-		client_new(ctl, fd);
-	}
-	if (i == ACCEPT_BATCH || errno == EAGAIN || errno == EINTR ||
-	    errno == ECONNABORTED)
-		return;
-	log_warn("control.socket: accept: %s", strerror(errno));
-	(void)loop_io_set(loop, io, 0);
-	loop_timer_set(loop, &ctl->retry, mono_now() + RETRY);
+	client_new(container_of(a, struct control, acceptor), fd);
 }
 
 /* ---- the socket --------------------------------------------------------- */
@@ -472,8 +444,7 @@ open_socket(struct control *ctl)
 
 	if ((fd = unix_listen(&cl, "control.socket", &ctl->made)) == -1)
 		return -1;
-	loop_io_init(&ctl->io, fd, on_accept);
-	if (loop_io_set(ctl->loop, &ctl->io, LOOP_READ) == 0)
+	if (acceptor_begin(&ctl->acceptor, fd) == 0)
 		return 0;
 	log_err("control.socket: %s: %s", ctl->path, strerror(errno));
 	return -1;
@@ -489,8 +460,7 @@ control_init(struct control *ctl, struct loop *loop, const struct conf *conf,
 	*ctl = (struct control){ .loop = loop, .conf = conf, .ops = ops,
 	    .arg = arg, .group = (gid_t)-1 };
 	list_init(&ctl->clients);
-	loop_timer_init(&ctl->retry, on_retry);
-	ctl->io.fd = -1;
+	acceptor_init(&ctl->acceptor, loop, "control.socket", on_accept);
 	if ((ctl->path = conf_control_socket(conf)) == NULL) {
 		log_err("control.socket: %s", strerror(errno));
 		return -1;
@@ -518,12 +488,9 @@ control_fini(struct control *ctl)
 
 	list_foreach_safe(n, next, &ctl->clients)
 		client_free(list_entry(n, struct control_client, node));
-	loop_timer_del(ctl->loop, &ctl->retry);
-	if (ctl->io.fd != -1) {
-		loop_io_del(ctl->loop, &ctl->io);
-		fd_close(&ctl->io.fd);
+	if (ctl->acceptor.io.fd != -1)
 		unix_remove(ctl->path, &ctl->made);
-	}
+	acceptor_end(&ctl->acceptor);
 	if (ctl->made_folder != NULL)
 		(void)rmdir(ctl->made_folder);
 	free(ctl->made_folder);

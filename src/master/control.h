@@ -19,6 +19,7 @@
 #include "conf/conf.h"
 #include "ctl/ctl.h"
 #include "loop/loop.h"
+#include "master/accept.h"
 
 struct control;
 struct control_client;
@@ -42,8 +43,7 @@ struct control {
 	gid_t			 group;		/* the socket's, or (gid_t)-1 */
 	struct stat		 made;
 	char			*made_folder;	/* NULL: it was there */
-	struct loop_io		 io;
-	struct loop_timer	 retry;		/* to accept */
+	struct acceptor		 acceptor;
 	struct list		 clients;	/* the oldest first */
 	unsigned		 nclients;
 };

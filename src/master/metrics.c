@@ -18,15 +18,13 @@
 #include "base/fd.h"
 #include "base/list.h"
 #include "base/log.h"
+#include "master/accept.h"
 #include "master/tcp.h"
 
 #define CLIENTS_MAX	32
 #define ADDRESSES_MAX	8
-#define ACCEPT_BATCH	8
 /* For a request, and again for taking the answer. */
 #define PATIENCE	(10 * NSEC_PER_SEC)
-/* After an accept() that failed for want of something. */
-#define RETRY		(NSEC_PER_SEC)
 
 struct client {
 	struct metrics	*of;
@@ -39,7 +37,7 @@ struct client {
 
 struct address {
 	struct metrics	*of;
-	struct loop_io	 io;
+	struct acceptor	 acceptor;
 };
 
 struct metrics {
@@ -48,7 +46,6 @@ struct metrics {
 	void		*arg;
 	struct address	 addresses[ADDRESSES_MAX];
 	size_t		 naddresses;
-	struct loop_timer retry;
 	struct list	 clients;
 	size_t		 nclients;
 };
@@ -205,39 +202,9 @@ client_new(struct metrics *m, int fd)
 }
 
 static void
-watch(struct metrics *m, bool on)
+on_accept(struct acceptor *a, int fd)
 {
-	size_t i;
-
-	for (i = 0; i < m->naddresses; i++)
-		loop_io_set(m->loop, &m->addresses[i].io, on ? LOOP_READ : 0);
-}
-
-static void
-on_retry(struct loop *loop UNUSED, struct loop_timer *t)
-{
-	watch(container_of(t, struct metrics, retry), true);
-}
-
-static void
-on_accept(struct loop *loop, struct loop_io *io, unsigned revents UNUSED)
-{
-	struct metrics *m = container_of(io, struct address, io)->of;
-	int fd, i;
-
-	for (i = 0; i < ACCEPT_BATCH; i++) {
-		fd = accept4(io->fd, NULL, NULL, SOCK_NONBLOCK |
-		    SOCK_CLOEXEC);
-		if (fd == -1)
-			break;
-		client_new(m, fd);
-	}
-	if (i == ACCEPT_BATCH || errno == EAGAIN || errno == EINTR ||
-	    errno == ECONNABORTED)
-		return;
-	log_warn("metrics: accept: %s", strerror(errno));
-	watch(m, false);
-	loop_timer_set(loop, &m->retry, loop_now(loop) + RETRY);
+	client_new(container_of(a, struct address, acceptor)->of, fd);
 }
 
 /* ---- listening ---------------------------------------------------------- */
@@ -266,13 +233,20 @@ resolve(const char *address)
 }
 
 static int
-listen_at(const struct sock_addr *a)
+listen_at(struct metrics *m, const struct sock_addr *a)
 {
+	struct address *new = &m->addresses[m->naddresses];
 	int fd = tcp_bind(a, false);
 
-	if (fd != -1 && listen(fd, SOMAXCONN) == -1)
+	new->of = m;
+	acceptor_init(&new->acceptor, m->loop, "metrics.listen", on_accept);
+	if (fd == -1 || listen(fd, SOMAXCONN) == -1 ||
+	    acceptor_begin(&new->acceptor, fd) == -1) {
 		fd_close(&fd);
-	return fd;
+		return -1;
+	}
+	m->naddresses++;
+	return 0;
 }
 
 /* One of the addresses has to work, and those that this machine has. */
@@ -281,21 +255,17 @@ open_all(struct metrics *m, const char *address)
 {
 	struct addrinfo *list = resolve(address), *ai;
 	struct sock_addr a;
-	int fd, failed = 0;
+	int failed = 0;
 
 	for (ai = list; ai != NULL && m->naddresses < ADDRESSES_MAX;
 	    ai = ai->ai_next) {
 		a.len = ai->ai_addrlen;
 		memcpy(&a.ss, ai->ai_addr, a.len);
-		if ((fd = listen_at(&a)) == -1) {
-			failed = errno;
-			if (failed == EAFNOSUPPORT || failed == EADDRNOTAVAIL)
-				continue;
+		if (listen_at(m, &a) == 0)
+			continue;
+		failed = errno;
+		if (failed != EAFNOSUPPORT && failed != EADDRNOTAVAIL)
 			break;
-		}
-		m->addresses[m->naddresses].of = m;
-		loop_io_init(&m->addresses[m->naddresses++].io, fd,
-		    on_accept);
 	}
 	if (list == NULL)
 		return -1;
@@ -320,11 +290,8 @@ metrics_new(struct loop *loop, const char *address, metrics_render_f *render,
 	m->render = render;
 	m->arg = arg;
 	list_init(&m->clients);
-	loop_timer_init(&m->retry, on_retry);
 	if (open_all(m, address) == -1)
 		metrics_free(&m);
-	else
-		watch(m, true);
 	return m;
 }
 
@@ -338,11 +305,8 @@ metrics_free(struct metrics **mp)
 		return;
 	while (!list_empty(&m->clients))
 		client_free(list_entry(m->clients.next, struct client, node));
-	loop_timer_del(m->loop, &m->retry);
-	while (m->naddresses > 0) {
-		loop_io_del(m->loop, &m->addresses[--m->naddresses].io);
-		close(m->addresses[m->naddresses].io.fd);
-	}
+	while (m->naddresses > 0)
+		acceptor_end(&m->addresses[--m->naddresses].acceptor);
 	free(m);
 }
 
@@ -351,8 +315,8 @@ metrics_text(const struct metrics *m, char text[SOCK_TEXT_MAX])
 {
 	struct sock_addr a = { .len = sizeof(a.ss) };
 
-	if (getsockname(m->addresses[0].io.fd, (struct sockaddr *)&a.ss,
-	    &a.len) == 0)
+	if (getsockname(m->addresses[0].acceptor.io.fd,
+	    (struct sockaddr *)&a.ss, &a.len) == 0)
 		sock_text(&a, text);
 	else
 		snprintf(text, SOCK_TEXT_MAX, "?");
