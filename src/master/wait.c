@@ -213,6 +213,9 @@ describe(const struct waiter *w, char text[160])
 	else if (fleet_is_renewing(f))
 		snprintf(text, 160, "waiting for %u of %u new worker(s) to "
 		    "start, %s", f->unready, f->next.nseats, age);
+	else if (w->kind == WAIT_RESTART && holds_seat(f, w->what))
+		snprintf(text, 160, "waiting for the successor of worker "
+		    "process [%d] to start, %s", w->what, age);
 	else
 		snprintf(text, 160, "%u of %u worker(s) serve, %s",
 		    f->serving, f->now.nseats, age);

@@ -424,6 +424,21 @@ def test_restart_worker(site):
     assert site.gauge("asgid_worker_exits_total", cause="asked") == 1
 
 
+def test_restart_shows_what_it_waits_for(site, tmp_path):
+    first = next(w for w in site.json("workers") if w["id"] == 1)["pid"]
+    site.app.write_text(SLOW % str(tmp_path / "go"))
+    with site.connect() as c:
+        c.send("restart-worker 1 --progress\n")
+        code, text = c.answer()
+        assert code == 102
+        assert "successor of worker process [%d] to start" % first in text
+        (tmp_path / "go").touch()
+        while code == 102:
+            code, _ = c.answer()
+        assert code == 200
+    site.done("wait drained")
+
+
 def worker_of(site, pid):
     return next((w for w in site.json("workers") if w.get("pid") == pid),
                 None)
