@@ -27,6 +27,10 @@
 	(IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM |	\
 	    IN_MOVED_TO | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
 
+/* For folders that the user named and that are gone: nobody tells when they
+ * are there again. */
+#define LOOK_EVERY	(1 * NSEC_PER_SEC)
+
 /* Changed files that are told apart; more are only counted. */
 #define CHANGED_MAX	1000
 
@@ -42,6 +46,7 @@ struct watch {
 	struct loop		*loop;
 	struct loop_io		 io;
 	struct loop_timer	 quiet;		/* armed while changes wait */
+	struct loop_timer	 lost;		/* .. while a root is gone */
 	nsec_t			 delay;
 	watch_f			*cb;
 	void			*arg;
@@ -102,8 +107,10 @@ folder_by_wd(const struct watch *w, int wd)
 }
 
 static void
-folder_free(struct folder *f)
+folder_free(struct watch *w, struct folder *f)
 {
+	if (f->root)
+		loop_timer_set(w->loop, &w->lost, mono_now() + LOOK_EVERY);
 	list_remove(&f->unread);
 	free(f->path);
 	free(f);
@@ -118,7 +125,7 @@ folder_forget(struct watch *w, struct folder *f)
 	w->nfolders--;
 	memmove(&w->folders[i], &w->folders[i + 1],
 	    (w->nfolders - i) * sizeof(*w->folders));
-	folder_free(f);
+	folder_free(w, f);
 }
 
 static bool
@@ -147,7 +154,7 @@ drop_tree(struct watch *w, const char *path)
 		}
 		counts = counts || f->counts;
 		(void)inotify_rm_watch(w->io.fd, f->wd);
-		folder_free(f);
+		folder_free(w, f);
 	}
 	w->nfolders = kept;
 	return counts;
@@ -304,15 +311,19 @@ read_folders(struct watch *w, bool is_change)
 	return result;
 }
 
-/* One that was gone may have come back; nothing happens to the others. */
+/* What is in one that has come back is changed; nothing happens to those that
+ * were not gone. */
 static void
-find_roots_again(struct watch *w)
+on_lost(struct loop *loop, struct loop_timer *t)
 {
+	struct watch *w = container_of(t, struct watch, lost);
 	size_t i;
 
 	for (i = 0; i < w->roots.n; i++)
 		if (access(w->roots.at[i], F_OK) == 0)
 			(void)add_folder(w, w->roots.at[i], true);
+		else
+			loop_timer_set(loop, t, mono_now() + LOOK_EVERY);
 	(void)read_folders(w, true);
 }
 
@@ -323,8 +334,6 @@ on_quiet(struct loop *loop UNUSED, struct loop_timer *t)
 	struct conf_list changed;
 	unsigned n;
 
-	find_roots_again(w);
-	loop_timer_del(w->loop, &w->quiet);
 	changed = w->changed;
 	n = (unsigned)changed.n + w->uncounted;
 	w->changed = (struct conf_list){ 0 };
@@ -373,7 +382,7 @@ end(struct watch *w)
 		close(w->io.fd);
 	w->io.fd = -1;
 	while (w->nfolders > 0)
-		folder_free(w->folders[--w->nfolders]);
+		folder_free(w, w->folders[--w->nfolders]);
 	free(w->folders);
 	w->folders = NULL;
 }
@@ -396,8 +405,7 @@ lost_root(struct watch *w, struct folder *f)
 	char path[PATH_MAX];
 
 	snprintf(path, sizeof(path), "%s", f->path);
-	log_warn("%s is gone: it is looked for again with the next change",
-	    path);
+	log_warn("%s is gone: it is looked for once a second", path);
 	(void)drop_tree(w, path);
 }
 
@@ -541,6 +549,7 @@ watch_new(struct loop *loop, const struct conf *conf, watch_f *cb, void *arg)
 	list_init(&w->unread);
 	loop_io_init(&w->io, -1, on_events);
 	loop_timer_init(&w->quiet, on_quiet);
+	loop_timer_init(&w->lost, on_lost);
 	if (cwd != NULL && asprintf(&w->cwd, "%s/", cwd) == -1)
 		w->cwd = NULL;
 	free(cwd);
@@ -568,6 +577,7 @@ watch_free(struct watch **wp)
 		return;
 	end(w);
 	loop_timer_del(w->loop, &w->quiet);
+	loop_timer_del(w->loop, &w->lost);
 	pick_fini(&w->pick);
 	conf_list_clear(&w->roots);
 	conf_list_clear(&w->changed);

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The files of the application, watched for a developer: inotify on each
- * folder below reload.dirs, in the loop.  Idle it makes no system call.
+ * folder below reload.dirs, in the loop.  Idle it makes no system call; one of
+ * reload.dirs that is gone is looked for once a second.
  */
 #ifndef MASTER_WATCH_H
 #define MASTER_WATCH_H

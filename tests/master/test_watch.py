@@ -417,12 +417,23 @@ def test_lost_directory(site, tmp):
     s = site("--reload-dir", ".", "--reload-dir", "../one")
     (tmp / "one").rmdir()
     s.a.wait_log("WARNING: +%s is gone: " % re.escape(str(tmp / "one")))
-    (tmp / "one").mkdir()
-    (tmp / "one/y.py").write_text("1")
-    s.write("x.py", "2")
-    s.expect("x.py", 1)
+    (tmp / "next").mkdir()
+    (tmp / "next/y.py").write_text("1")
+    os.rename(tmp / "next", tmp / "one")
+    s.expect(str(tmp / "one/y.py"))
     (tmp / "one/y.py").write_text("2")
     s.expect(str(tmp / "one/y.py"))
+    s.a.stop()
+
+
+def test_another_takes_the_directory_s_place(site, tmp):
+    s = site()
+    shutil.copytree(s.folder, tmp / "next")
+    os.rename(s.folder, tmp / "former")
+    os.rename(tmp / "next", s.folder)
+    s.expect("x.py")
+    s.write("x.py", "2")
+    s.expect("x.py")
     s.a.stop()
 
 
