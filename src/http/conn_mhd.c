@@ -98,6 +98,7 @@ void
 conn_deadline(struct conn *c, enum deadline kind, nsec_t timeout)
 {
 	c->deadline = kind;
+	c->looked = false;
 	c->until = timeout > 0 ? loop_now(c->front->loop) + timeout :
 	    NSEC_NEVER;
 	if (c->until == NSEC_NEVER)
@@ -122,7 +123,7 @@ expire(struct conn *c)
 	conn_shut(c);
 }
 
-/* A loop that was busy may not have looked at what has come since. */
+/* What the client sends now may have been under way. */
 static void
 expire_idle(struct conn *c)
 {
@@ -189,6 +190,23 @@ static expire_f *const expiries[] = {
 	[DEADLINE_LINGER]	= conn_shut,
 };
 
+/*
+ * What has come in time counts, also when the loop was too busy to look at it:
+ * the library has one more run before the deadline is over.
+ */
+static bool
+last_look(struct conn *c)
+{
+	bool begun = c->stage == STAGE_HEAD && c->received > c->used;
+
+	if (c->looked || c->suspended || c->deadline == DEADLINE_WRITE ||
+	    c->deadline == DEADLINE_LINGER || !(begun || conn_has_unread(c)))
+		return false;
+	c->looked = true;
+	front_need_run(c->front);
+	return true;
+}
+
 static void
 on_timer(struct loop *loop, struct loop_timer *t)
 {
@@ -198,6 +216,8 @@ on_timer(struct loop *loop, struct loop_timer *t)
 		return;
 	if (loop_now(loop) < c->until)
 		loop_timer_set(loop, t, c->until);
+	else if (last_look(c))
+		loop_timer_set(loop, t, loop_now(loop));
 	else if (expiries[c->deadline] != NULL)
 		expiries[c->deadline](c);
 }
@@ -330,11 +350,10 @@ static void
 rest(struct conn *c, bool ok)
 {
 	struct front *f = c->front;
-	nsec_t now;
+	nsec_t now = mono_now();
 
 	loop_work_del(f->loop, &c->dispatch);
 	if (c->dispatched || c->status != 0) {
-		now = mono_now();
 		log_access(c, now);
 		count(c, ok, now);
 	}
@@ -361,7 +380,7 @@ rest(struct conn *c, bool ok)
 	c->head_begun = c->scans = c->strays = false;
 	c->head_open = c->nul = false;
 	c->target = c->cut = NULL;
-	c->rested = loop_now(f->loop);
+	c->rested = now;		/* a turn may have lasted */
 	c->said_close = c->said_close || !ok;
 	if (f->fields_of == c)
 		f->fields_of = NULL;

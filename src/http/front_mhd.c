@@ -284,7 +284,7 @@ take(struct front *f, const struct listener *l, int fd,
 	c->fd = fd;
 	c->ends.peer = *peer;
 	c->ends.local = local_of(c, l);
-	c->rested = loop_now(f->loop);
+	c->rested = mono_now();
 	f->adding = c;
 	STAT_ADD(accepted, 1);
 	/* consumes fd in any case; conn_new() has c from here on */

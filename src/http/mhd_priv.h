@@ -91,6 +91,7 @@ struct conn {
 	enum answer	 answer;
 
 	bool		 suspended;	/* in the library */
+	bool		 looked;	/* before the deadline is over */
 	bool		 active;	/* counted as such */
 	bool		 dispatched;	/* ops->request() was called */
 	bool		 want_body;	/* the application asked for it */

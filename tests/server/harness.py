@@ -23,7 +23,14 @@ HERE = pathlib.Path(__file__).resolve().parent
 APPS = HERE / "apps"
 # sanitizers and slow machines: every deadline is multiplied by this
 SCALE = float(os.environ.get("ASGID_TEST_SCALE", "1"))
-DEADLINE = 5.0 * SCALE
+# only ends what hangs: busy machines may take their time
+DEADLINE = 20.0 * SCALE
+# a daemon's deadlines, unless its test is about them: never in the way
+PATIENT = [word for name in ("header", "body", "keep_alive", "write")
+           for word in ("-o", "timeouts.%s=10m" % name)]
+# A worker that stops or is replaced still serves connections which were made
+# or used a moment ago (DRAIN_GRACE of src/http); well within that:
+PROMPT = 0.2
 
 LEVELS = ("CRITICAL", "ERROR", "WARNING", "INFO", "DEBUG", "TRACE")
 RECORD = re.compile(r"^(%s):\s+(.*)$" % "|".join(LEVELS))
@@ -72,6 +79,11 @@ class Truncated(AssertionError):
 
 class Closed(AssertionError):
     """The connection ended where a response should have begun."""
+
+
+class Late(Closed):
+    """.. and the client had kept the server waiting for longer than PROMPT:
+    nobody owes it an answer."""
 
 
 class Response:
@@ -159,6 +171,8 @@ class Connection:
         if rcvbuf:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, rcvbuf)
         self.sock.settimeout(self.deadline)
+        self.used = time.monotonic()    # not later than the server says
+        self.late = False
         self.sock.connect(address)
         if family != socket.AF_UNIX:
             self.sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
@@ -188,7 +202,15 @@ class Connection:
             self.sock.shutdown(socket.SHUT_WR)
 
     def send(self, data):
-        self.sock.sendall(data)
+        begun = time.monotonic()
+        try:
+            self.sock.sendall(data)
+        except (BrokenPipeError, ConnectionResetError) as e:
+            if time.monotonic() - self.used > PROMPT:
+                raise Late(str(e)) from None
+            raise
+        self.late = time.monotonic() - self.used > PROMPT
+        self.used = begun
         return self
 
     def try_send(self, data):
@@ -201,7 +223,11 @@ class Connection:
 
     def consumed(self):
         """Wait until the server has read all that was sent (TCP v4): what
-        is sent next comes in a read of its own."""
+        is sent next comes in a read of its own. It must, in the end."""
+        poll(self.caught_up, "the server does not read")
+
+    def caught_up(self):
+        """Has it, soon? It may have good reasons to read no more."""
         end = time.monotonic() + 0.1
         while unread(self.peer, self.local):
             if time.monotonic() > end:
@@ -214,7 +240,7 @@ class Connection:
         for i in range(0, len(data), size):
             if not self.try_send(data[i:i + size]):
                 return False
-            reads = reads and self.consumed()
+            reads = reads and self.caught_up()
         return True
 
     def _fill(self, deadline=None):
@@ -281,8 +307,9 @@ class Connection:
             if not self._fill():
                 if self.buf:
                     raise Truncated("closed in a head", bytes(self.buf))
-                raise Closed("closed without an answer%s" %
-                             (" (reset)" if self.reset else ""))
+                raise (Late if self.late else Closed)(
+                    "closed without an answer%s" %
+                    (" (reset)" if self.reset else ""))
         n = self.buf.index(b"\r\n\r\n")
         return parse_head(self.take(n + 4)[:-4])
 
@@ -431,7 +458,7 @@ def children(pid):
 def descriptors(pid):
     """{number: what it is}"""
     out = {}
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         for n in os.listdir("/proc/%d/fd" % pid):
             with contextlib.suppress(OSError):
                 out[int(n)] = os.readlink("/proc/%d/fd/%s" % (pid, n))
@@ -451,6 +478,7 @@ def cpu(pid):
 
 
 def listening_inodes():
+    """{inode: port} of TCP sockets."""
     found = {}
     for name in ("tcp", "tcp6"):
         with contextlib.suppress(OSError):
@@ -460,6 +488,60 @@ def listening_inodes():
                     if w[3] == "0A":
                         found[w[9]] = int(w[1].rpartition(":")[2], 16)
     return found
+
+
+def listeners(pid):
+    """Its descriptors that are listening sockets."""
+    ours = {"socket:[%s]" % i for i in listening_inodes()}
+    with open("/proc/net/unix") as f:
+        for line in f.readlines()[1:]:
+            w = line.split()
+            if w[3] == "00010000":
+                ours.add("socket:[%s]" % w[6])
+    return [fd for fd, v in descriptors(pid).items() if v in ours]
+
+
+def accepts(pid):
+    """Does it wait for connections?"""
+    watched = set()
+    for fd, what in descriptors(pid).items():
+        if what == "anon_inode:[eventpoll]":
+            with contextlib.suppress(OSError):
+                with open("/proc/%d/fdinfo/%d" % (pid, fd)) as f:
+                    watched |= {int(n) for n in re.findall(r"tfd: +(\d+)",
+                                                           f.read())}
+    return bool(set(listeners(pid)) & watched)
+
+
+@contextlib.contextmanager
+def frozen(*pids):
+    """They do nothing; the kernel queues. The master notices, and says so."""
+    def stopped(pid):
+        with open("/proc/%d/stat" % pid) as f:
+            return f.read().rpartition(")")[2].split()[0] == "T"
+
+    for pid in pids:
+        os.kill(pid, signals.SIGSTOP)
+    poll(lambda: all(map(stopped, pids)), "stopped")
+    try:
+        yield
+    finally:
+        for pid in pids:
+            os.kill(pid, signals.SIGCONT)
+
+
+HELD = []
+
+
+def own_port():
+    """A port that nobody else is given, on any local address: it stays bound
+    without listening, which does not hinder those with SO_REUSEADDR."""
+    s = socket.socket(socket.AF_INET6)
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+    s.bind(("::", 0))
+    HELD.append(s)
+    return s.getsockname()[1]
 
 
 class Daemon:
@@ -494,7 +576,7 @@ class Daemon:
             argv += ["-c", str(path)]
         if app is not None:
             argv += [app if ":" in app else app + ":app",
-                     "--app-dir", str(APPS)]
+                     "--app-dir", str(APPS), *PATIENT]
             if listen:
                 argv += ["--host", host, "--port", "0"]
         if level:
@@ -584,7 +666,7 @@ class Daemon:
             return "Press CTRL+C" in self.stderr and rx.findall(self.stderr)
 
         found = poll(serving, lambda: "not serving:\n" + self.stderr[-4000:],
-                     10 * SCALE if deadline is None else deadline)
+                     60 * SCALE if deadline is None else deadline)
         self.urls = found
         for url in found:
             m = re.fullmatch(r"https?://(.+):(\d+)/?", url)
@@ -593,19 +675,12 @@ class Daemon:
             m = re.search(r"unix(?: socket|:/*)? ?(/\S+)", url)
             if m and self.unix is None:
                 self.unix = m[1]
-        self.inodes = {i for i, p in listening_inodes().items()
-                       if p in [int(m) for u in found
-                                for m in re.findall(r":(\d+)/?$", u)]}
-        # the line comes with the first worker; all must have started
-        counts = []
-
-        def settled():
-            pids = self.workers()
-            counts.append({p: len(descriptors(p)) for p in pids})
-            return len(pids) == 1 or (
-                len(counts) > 10 and len(set(counts[-1].values())) == 1 and
-                all(c == counts[-1] for c in counts[-10:]))
-        poll(settled, "workers do not settle", pause=0.005)
+        ours = set(descriptors(self.pid).values())
+        self.inodes = {i for i in listening_inodes()
+                       if "socket:[%s]" % i in ours}
+        # the line comes with the first worker
+        poll(lambda: all(map(accepts, self.workers())),
+             "not all workers serve")
         for pid in self.workers():
             self.baseline[pid] = descriptors(pid)
 
@@ -621,7 +696,7 @@ class Daemon:
 
     def wait(self, deadline=None):
         try:
-            return self.proc.wait(10 * SCALE if deadline is None else deadline)
+            return self.proc.wait(DEADLINE if deadline is None else deadline)
         except subprocess.TimeoutExpired:
             raise AssertionError("still running:\n" + self.stderr[-4000:]) \
                 from None
@@ -661,8 +736,14 @@ class Daemon:
 
     def request(self, method="GET", target="/", **kw):
         """One request on a connection of its own."""
-        with self.connect() as c:
-            return c.request(method, target, **kw)
+        end = time.monotonic() + DEADLINE
+        while True:
+            try:
+                with self.connect() as c:
+                    return c.request(method, target, **kw)
+            except Late:
+                if time.monotonic() > end:
+                    raise
 
     def get(self, target="/", **kw):
         return self.request("GET", target, **kw)
@@ -737,11 +818,13 @@ class Daemon:
 
 def run(*args, env=None, cwd=None, deadline=None):
     """Run asgid to its end: (status, stdout, stderr)."""
+    if not {"-c", "--version", "--help"} & set(args):
+        args += "-o", "control.socket="     # parallel tests share none
     environ = dict(os.environ, **(env or {}))
     environ.setdefault("ASAN_OPTIONS", "detect_leaks=0:quarantine_size_mb=1")
     p = subprocess.run([program(), *map(str, args)], capture_output=True,
                        stdin=subprocess.DEVNULL, env=environ, cwd=cwd,
-                       timeout=deadline or 10 * SCALE,
+                       timeout=deadline or 60 * SCALE,
                        start_new_session=True)
     return (p.returncode, p.stdout.decode(errors="replace"),
             p.stderr.decode(errors="replace"))

@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from harness import SCALE, Truncated, cpu, descriptors, get, poll
+from harness import (DEADLINE, Truncated, cpu, descriptors, frozen, get,
+                     poll)
 from test_control import Control
 
 SHARED = ("conns",)
@@ -205,7 +206,7 @@ def test_half_closed_before_the_head_is_complete(shared):
     assert data == b"" or data.startswith(b"HTTP/1.1 4")
 
 
-# ---- deadlines
+# ---- deadlines: none but the one in question is near
 
 def elapsed(start):
     return time.monotonic() - start
@@ -216,11 +217,11 @@ def test_header_deadline(asgid):
               "log.format=uvicorn")
     start = time.monotonic()
     c = d.connect()
-    c.send(b"GET / HTTP/1.1\r\nHost: ")
+    c.try_send(b"GET / HTTP/1.1\r\nHost: ")
     r = c.response()
     assert r.status == 408 and r.tokens("connection") == ["close"]
     assert c.closed()
-    assert 0.25 < elapsed(start) < 1.5 * SCALE
+    assert elapsed(start) > 0.25
     d.wait_access(" 408 ")
 
 
@@ -230,7 +231,7 @@ def test_header_deadline_of_a_silent_connection(asgid):
     c = d.connect()
     data = c.all()
     assert data == b"" or data.startswith(b"HTTP/1.1 408 ")
-    assert 0.25 < elapsed(start) < 1.5 * SCALE
+    assert elapsed(start) > 0.25
 
 
 @pytest.mark.parametrize("drip", [b"a", b"X: y\r\n"])
@@ -239,88 +240,124 @@ def test_header_deadline_is_not_put_off(asgid, drip):
     d = asgid("conns", "-o", "timeouts.header=300ms")
     start = time.monotonic()
     c = d.connect()
-    c.send(b"GET / HTTP/1.1\r\nHost: t\r\n")
+    c.try_send(b"GET / HTTP/1.1\r\nHost: t\r\n")
     while c.try_send(drip) and c.quiet(0.02):
-        assert elapsed(start) < 3 * SCALE
+        assert elapsed(start) < DEADLINE
     assert c.head().status == 408
-    assert 0.25 < elapsed(start) < 1.5 * SCALE
+    assert elapsed(start) > 0.25
+
+
+def connect_with(d, raw):
+    """A connection whose first bytes are there when it is accepted."""
+    d.allow("stopped by SIGSTOP")
+    with frozen(d.worker):
+        c = d.connect()
+        c.send(raw)
+    return c
 
 
 def test_header_deadline_in_a_later_request(asgid):
-    d = asgid("conns", "-o", "timeouts.header=300ms", "-o",
-              "timeouts.keep_alive=10s")
-    c = d.connect()
-    assert c.request("GET", "/fast").status == 200
+    d = asgid("conns", "-o", "timeouts.header=300ms")
+    c = connect_with(d, get("/fast"))
+    assert c.response().status == 200
     c.send(b"GET /fa")
-    start = time.monotonic()
     assert c.response().status == 408
     assert c.closed()
-    assert elapsed(start) < 1.5 * SCALE
 
 
 def test_header_deadline_of_a_pipelined_head(asgid):
     """It began with the request before it."""
-    d = asgid("conns", "-o", "timeouts.header=300ms", "-o",
-              "timeouts.keep_alive=10s")
+    d = asgid("conns", "-o", "timeouts.header=300ms")
     for path in ("/fast", "/slow/2", "/stream"):
-        c = d.connect()
-        c.send(get(path) + b"GET /fa")
+        c = connect_with(d, get(path) + b"GET /fa")
         assert c.response().status == 200
-        start = time.monotonic()
         assert c.response().status == 408
         assert c.closed()
-        assert elapsed(start) < 1.5 * SCALE
 
 
 def test_body_deadline(asgid):
     d = asgid("conns", "-o", "timeouts.body=300ms")
     c = d.connect()
-    c.send(b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nabc")
     start = time.monotonic()
+    c.send(b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\nabc")
     data = c.all()
     assert data == b"" or data.startswith(b"HTTP/1.1 408 ")
-    assert 0.25 < elapsed(start) < 1.5 * SCALE
+    assert elapsed(start) > 0.25
     wait_journal(d, lambda j: j == [("lost", "http.disconnect")])
 
 
-def test_body_deadline_is_between_pieces(asgid):
-    d = asgid("conns", "-o", "timeouts.body=400ms")
+def drip_a_body(d):
+    """(the answer, the longest time between two pieces)"""
     c = d.connect()
+    last = time.monotonic()
     c.send(b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 10\r\n\r\n")
-    start = time.monotonic()
+    longest = 0
     for _ in range(10):
-        assert c.quiet(0.08)
-        c.send(b"a")
-    assert c.response().text == "10"
-    assert elapsed(start) > 0.7
+        c.quiet(0.12)
+        begun = time.monotonic()
+        c.try_send(b"a")
+        longest = max(longest, elapsed(last))
+        last = begun
+    return c.response(), longest
+
+
+def test_body_deadline_is_between_pieces(asgid):
+    d = asgid("conns", "-o", "timeouts.body=800ms")
+    r, longest = drip_a_body(d)
+    while longest > 0.75:               # we have been too slow ourselves
+        r, longest = drip_a_body(d)
+    assert r.text == "10"
 
 
 def test_keep_alive_deadline(asgid):
     d = asgid("conns", "--timeout-keep-alive", "1")
     c = d.connect()
-    c.request("GET", "/fast")
     start = time.monotonic()
+    c.request("GET", "/fast")
     assert c.closed()               # and not a byte more
     assert not c.reset
-    assert 0.9 < elapsed(start) < 2 * SCALE
+    assert elapsed(start) > 0.9
 
 
 def test_keep_alive_deadline_spares_the_busy(asgid):
     d = asgid("conns", "-o", "timeouts.keep_alive=100ms", "-o",
               "timeouts.header=200ms", "-o", "timeouts.body=200ms")
-    c = d.connect()
-    assert c.request("GET", "/slow/400").text == "/slow/400"
-    assert c.request("GET", "/slow/400").text == "/slow/400"
+    c = connect_with(d, 2 * get("/slow/400"))
+    assert c.response().text == "/slow/400"
+    assert c.response().text == "/slow/400"
     assert c.closed()
+
+
+@pytest.mark.parametrize("option, before, after", [
+    ("keep_alive", get("/fast"), get("/fast")),
+    ("header", get("/fast") + get("/fast")[:9], get("/fast")[9:]),
+    ("body", b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 2\r\n\r\na",
+     b"b")], ids=["keep_alive", "header", "body"])
+def test_what_came_in_time_counts(asgid, option, before, after):
+    """.. although the deadline had passed when the worker looked at it."""
+    d = asgid("conns", "-o", "timeouts.%s=1s" % option)
+    in_time = False
+    while not in_time:
+        c = connect_with(d, before)
+        if option == "body":
+            c.consumed()
+        else:
+            assert c.response().status == 200
+        start = c.used
+        with frozen(d.worker):
+            c.try_send(after)
+            in_time = elapsed(start) < 0.9
+            time.sleep(1.1)
+    assert c.response().status == 200
 
 
 def test_write_deadline(asgid):
     d = asgid("conns", "-o", "timeouts.write=300ms")
     c = d.connect(rcvbuf=4096)
-    c.send(get("/flood"))
     start = time.monotonic()
+    c.send(get("/flood"))
     wait_journal(d, lambda j: j == ["OSError"])
-    assert 0.25 < elapsed(start) < 2 * SCALE
+    assert elapsed(start) > 0.25
     with pytest.raises(Truncated):
         c.response()
 
@@ -331,23 +368,36 @@ def test_write_deadline_of_a_whole_answer(asgid):
     c = d.connect(rcvbuf=4096)
     c.send(get("/whole/500"))
     c.until(lambda b: len(b) > 100)
-    assert len(descriptors(pid)) > len(d.baseline[pid])
     poll(lambda: len(descriptors(pid)) == len(d.baseline[pid]),
          "not given up")
 
 
-def test_write_deadline_spares_the_slow(asgid):
-    d = asgid("streams", "-o", "timeouts.write=300ms")
+def read_slowly(d):
+    """Was it all? And the longest time between two reads."""
     c = d.connect(rcvbuf=4096)
     c.send(get("/down/8/sized"))
     c.head()
-    n = 0
-    end = time.monotonic() + 0.9
-    while time.monotonic() < end:
-        n += len(c.take(1000))
-        c.quiet(0.01)
-        time.sleep(0.005)
-    c.take(8 * 65536 - n)
+    n = longest = 0
+    start = last = time.monotonic()
+    try:
+        while elapsed(start) < 1.8:
+            n += len(c.take(1000))
+            longest = max(longest, elapsed(last))
+            last = time.monotonic()
+            c.quiet(0.01)
+            time.sleep(0.005)
+        c.take(8 * 65536 - n)
+    except Truncated:
+        return False, longest
+    return True, longest
+
+
+def test_write_deadline_spares_the_slow(asgid):
+    d = asgid("streams", "-o", "timeouts.write=600ms")
+    whole, longest = read_slowly(d)
+    while longest > 0.2:                # we have been too slow ourselves
+        whole, longest = read_slowly(d)
+    assert whole
 
 
 # ---- limits
@@ -390,19 +440,26 @@ def test_limit_of_connections_and_idle_processor(asgid):
     assert c.response().status == 200
 
 
+def in_flight(d):
+    """A request that is, until one more byte is sent."""
+    c = d.connect()
+    c.send(b"POST /body HTTP/1.1\r\nHost: t\r\nContent-Length: 1\r\n\r\n")
+    return c
+
+
 def test_limit_of_concurrency(asgid):
     d = asgid("conns", "--limit-concurrency", "1", "-o", "log.format=uvicorn")
     idle = [d.connect() for _ in range(5)]
     for c in idle:
         assert c.request("GET", "/fast").status == 200
-    a = d.connect()
-    a.send(get("/slow/300"))
+    a = in_flight(d)
     poll(lambda: d.get("/fast").status == 503, "never refused")
     c = d.connect()
     r = c.request("GET", "/fast")
     assert r.status == 503
     assert r.get("retry-after") == "1"
-    assert a.response().text == "/slow/300"
+    a.send(b"x")
+    assert a.response().text == "1"
     d.wait_access("GET /fast HTTP/1.1\" 503 Service Unavailable")
     assert d.get("/fast").status == 200
 
@@ -424,12 +481,11 @@ def test_limit_of_concurrency_counts_back(asgid, tmp_path):
         poll(lambda: '"in_flight":0' in control.ask("workers --json")[1],
              "at rest")
     # exactly two
-    a, b = d.connect(), d.connect()
-    a.send(get("/slow/300/a"))
-    b.send(get("/slow/300/b"))
+    a, b = in_flight(d), in_flight(d)
     poll(lambda: d.get("/fast").status == 503, "never refused")
-    assert a.response().text == "/slow/300/a"
-    assert b.response().text == "/slow/300/b"
+    a.send(b"x")
+    b.send(b"x")
+    assert a.response().text == b.response().text == "1"
 
 
 # ---- clients that leave
