@@ -307,8 +307,9 @@ static void
 obituary(struct child *c, const siginfo_t *info)
 {
 	double lived = (double)(mono_now() - c->born) / (double)NSEC_PER_SEC;
+	/* SIGTERM is the end of one without a loop: not yet, or no longer */
 	bool as_told = c->state >= CHILD_DRAINING && (c->exit_status == 0 ||
-	    (c->served == 0 && c->exit_status == -1 &&
+	    ((c->served == 0 || c->hurried) && c->exit_status == -1 &&
 	    info->si_status == SIGTERM));
 
 	describe(info, c->end, sizeof(c->end));
