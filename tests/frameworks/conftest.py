@@ -32,7 +32,7 @@ def server(request, folder):
 @pytest.fixture
 def client(server):
     """A pooled httpx client, closed before the server is looked at."""
-    with httpx.Client(base_url=server.url, timeout=20, trust_env=False,
+    with httpx.Client(base_url=server.url, timeout=120, trust_env=False,
                       headers={"accept-encoding": "identity"},
                       verify=False) as client:
         yield client

@@ -26,7 +26,7 @@ RECORD = re.compile(r"^(?:\[[^]]*\] )?"
 
 
 
-def wait_for(condition, what, seconds=10.0):
+def wait_for(condition, what, seconds=60.0):
     """Wait until condition() is true, and return its value."""
     end = time.monotonic() + seconds
     while True:
@@ -117,6 +117,8 @@ class Server:
                 self.app, "--app-dir", APPS, *bind,
                 "-o", "python.venv=" + os.environ["ASGID_TESTS_VENV"],
                 "-o", "control.socket=",
+                # a busy machine lets clients wait
+                "-o", "timeouts.header=10m", "-o", "timeouts.keep_alive=10m",
                 *self.options]
 
     def start(self):
@@ -125,7 +127,7 @@ class Server:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=out,
                 stderr=err, env=self.env, cwd=self.folder)
-        wait_for(self._ready, lambda: f"{self.app} to run:\n{self.log()}", 60)
+        wait_for(self._ready, lambda: f"{self.app} to run:\n{self.log()}")
         self.baseline = self.descriptors()
 
     def _ready(self):
@@ -174,7 +176,7 @@ class Server:
         for pattern in patterns:
             wait_for(lambda: re.search(pattern, self.log()[before:],
                                        re.DOTALL),
-                     lambda: f"{pattern!r} in the log:\n{self.log()}", 5)
+                     lambda: f"{pattern!r} in the log:\n{self.log()}")
         self.expectations += patterns
 
     def check(self):
@@ -198,14 +200,14 @@ class Server:
         """TERM, and wait until all is gone."""
         self.process.send_signal(signal.SIGTERM)
         try:
-            status = self.process.wait(30)
+            status = self.process.wait(60)
         except subprocess.TimeoutExpired:
             self.kill()
             raise AssertionError(f"did not stop on TERM:\n{self.log()}")
         assert status == (-signal.SIGTERM if UVICORN else 0), \
             f"ended with {status}:\n{self.log()}"
         wait_for(lambda: not marked(self.mark),
-                 lambda: f"processes to end: {marked(self.mark)}", 5)
+                 lambda: f"processes to end: {marked(self.mark)}")
         self.check_log()
 
     def kill(self):

@@ -45,11 +45,11 @@ class Proxy:
 
     def client(self):
         return httpx.Client(transport=httpx.HTTPTransport(uds=self.uds),
-                            base_url="http://site.example", timeout=20)
+                            base_url="http://site.example", timeout=120)
 
     def stop(self):
         self.process.send_signal(signal.SIGTERM)
-        self.process.wait(10)
+        self.process.wait(60)
 
 
 def nginx(folder, upstream):

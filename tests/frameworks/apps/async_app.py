@@ -54,14 +54,15 @@ async def postgres(request):
     found = await asyncio.gather(
         *(pool.fetchval(f"select {i}") for i in range(10)))
     async with pool.acquire() as c, c.transaction():
-        rows = await c.fetch("select 41", timeout=5)
+        rows = await c.fetch("select 41", timeout=60)
     return JSONResponse([found, [list(r) for r in rows]])
 
 
 async def itself(request):
     """Asks this very server, over its own loop."""
     url = request.query_params["base"] + "/hello"
-    async with httpx.AsyncClient(trust_env=False, verify=False) as client:
+    async with httpx.AsyncClient(trust_env=False, timeout=60,
+                                 verify=False) as client:
         answers = await asyncio.gather(*(client.get(url) for _ in range(20)))
         async with client.stream("GET", url) as r:
             streamed = (await r.aread()).decode()

@@ -18,6 +18,7 @@ from fastapi.security import HTTPBasic, HTTPBasicCredentials
 from pydantic import BaseModel, Field, field_validator
 
 events = []
+meetings = {}
 
 
 class Item(BaseModel):
@@ -163,10 +164,16 @@ async def seen(clear: bool = False):
 
 
 @app.get("/sync")
-def sync(delay: float = 0.0):
-    time.sleep(delay)
-    return {"thread": threading.get_ident(),
-            "main": threading.current_thread() is threading.main_thread()}
+def sync():
+    return {"main": threading.current_thread() is threading.main_thread()}
+
+
+@app.get("/meet")
+def meet(n: int):
+    """Ends when n of these run side by side."""
+    events.append("meeting")
+    meetings.setdefault(n, threading.Barrier(n)).wait(60)
+    return threading.get_ident()
 
 
 @app.post("/background")
