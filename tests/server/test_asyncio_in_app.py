@@ -14,7 +14,7 @@ THINGS = ["sleep", "task", "children", "thread", "executor", "threadsafe",
 
 @pytest.mark.parametrize("thing", THINGS)
 def test_thing(shared, thing):
-    c = shared.connect(deadline=20)
+    c = shared.connect()
     for _ in range(2):
         assert c.request("GET", "/" + thing).text == "ok"
 
@@ -22,7 +22,7 @@ def test_thing(shared, thing):
 def test_many_at_once(shared):
     things = ["sleep", "children", "streams", "timeout", "reader", "order",
               "early", "task", "executor", "datagram"] * 4
-    conns = [shared.connect(deadline=20) for _ in things]
+    conns = [shared.connect() for _ in things]
     for c, thing in zip(conns, things):
         c.send(get("/" + thing))
     for c in conns:

@@ -24,7 +24,7 @@ from harness import SCALE, application, descriptors, get, poll
 from test_reload import version
 from test_reload_options import CLASSES
 
-LIMIT = 20 * SCALE
+LIMIT = 60 * SCALE
 HANGS = application('b"%d" % os.getpid()', '''
     if scope["path"] == "/hang":
         time.sleep(60)
@@ -390,6 +390,7 @@ def test_scale_with_a_broken_application(site):
     code, text = site.ask("scale 3")
     assert code == 500 and "SyntaxError" in text
     site.done("scale 2")
+    site.done("wait drained")
     assert len(site.json("workers")) == 2
 
 
@@ -470,7 +471,8 @@ def test_hanging_workers(rough):
             t = time.perf_counter()
             assert c.ask("stats")[0] == 200
             took.append(time.perf_counter() - t)
-    assert sorted(took)[10] < 0.1 * SCALE
+    # had it to wait for them, it would each time
+    assert min(took) < 0.1 * SCALE
     poll(lambda: all(w["busy_seconds"] > 1 for w in rough.json("workers")),
          "busy", LIMIT)
     assert rough.done("workers").count("hangs") == 2
@@ -488,8 +490,7 @@ def test_hanging_workers(rough):
 def test_deaths(rough, how, cause, end):
     before = rough.pids()
     if isinstance(how, str):
-        with contextlib.suppress(AssertionError, OSError):
-            rough.d.get(how)
+        rough.d.connect().send(get(how))
     else:
         os.kill(before[0], how)
     poll(lambda: rough.gauge("asgid_worker_exits_total", cause=cause) == 1,
@@ -502,11 +503,14 @@ def test_deaths(rough, how, cause, end):
 
 
 def test_hang_is_killed(asgid, tmp_path):
+    # not what a busy machine takes for a turn of the loop
+    limit = 1500 * SCALE
     site = Site(asgid, tmp_path, HANGS, 1)
-    site.path.write_text(site.text(1, 'timeouts = { hang = "200ms"; };'))
+    site.path.write_text(site.text(1, 'timeouts = { hang = "%dms"; };' %
+                                   limit))
     site.done("reload")
     site.done("wait drained")
-    site.d.expect("hangs for more than 200ms .timeouts.hang., killing it")
+    site.d.expect("hangs for more than .* .timeouts.hang., killing it")
     pid, = site.pids()
     site.d.connect().send(get("/hang"))
     poll(lambda: site.gauge("asgid_worker_exits_total", cause="hang") == 1,
@@ -616,8 +620,10 @@ def test_reopen(asgid, tmp_path):
     site.d.get("/one")
     log.rename(tmp_path / "moved")
     site.done("reopen")
-    poll(lambda: site.d.get("/two") and "/two" in log.read_text(), "reopened")
-    assert "/one" in (tmp_path / "moved").read_text()
+    poll(lambda: site.d.get("/two") and log.exists() and
+         "/two" in log.read_text(), "reopened")
+    # another worker may have served that
+    poll(lambda: "/one" in (tmp_path / "moved").read_text(), "flushed")
 
 
 # ---- who may -----------------------------------------------------------

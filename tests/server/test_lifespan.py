@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from harness import SCALE, get, poll
+from harness import get, poll
 
 
 @pytest.fixture
@@ -141,8 +141,8 @@ def test_shutdown_fails(life, app, words):
 def test_startup_deadline(life):
     start = time.monotonic()
     d = life("hangs_in_startup", "-o", "timeouts.startup=400ms", serve=False)
-    fails(d)
-    assert 0.3 < time.monotonic() - start < 4 * SCALE
+    fails(d, "400ms")
+    assert time.monotonic() - start > 0.3
 
 
 @pytest.mark.parametrize("app", ["hangs_in_shutdown", "sleeps_forever"])
@@ -152,18 +152,17 @@ def test_shutdown_deadline(life, app):
     start = time.monotonic()
     d.check_status = False
     assert d.stop() in (0, 1)
-    assert 0.2 < time.monotonic() - start < 4 * SCALE
+    assert time.monotonic() - start > 0.2
+    d.expect("shutdown took longer than 300ms")
 
 
 def test_signal_during_startup(life):
-    d = life("hangs_in_startup", serve=False)
+    d = life("hangs_in_startup", "-o", "timeouts.startup=10m", serve=False)
     poll(lambda: d.journal(), "not begun")
-    start = time.monotonic()
     d.signal(15)
     d.allow("")
     d.check_status = False
     d.wait()
-    assert time.monotonic() - start < 4 * SCALE
 
 
 def test_state_may_be_replaced(life):

@@ -14,7 +14,7 @@ from harness import APPS, SCALE, get, poll, program
 
 
 def lines(d, n):
-    poll(lambda: len([x for x in d.access if x]) >= n,
+    poll(lambda: d.stdout.count("\n") >= n,
          lambda: "%d lines, not %d:\n%s" % (len(d.access), n, d.stdout))
     return d.access
 
@@ -65,10 +65,11 @@ def test_combined_format(asgid):
     assert got[1].groups()[2:7] == ("GET /slow/50 HTTP/1.1", "200", "8", "-",
                                     "-")
     assert got[2][5] == "5"
-    assert 0.045 < float(got[1][8]) < 2
-    assert float(got[0][8]) < 0.5
+    # in seconds
+    assert 0.045 < float(got[1][8]) < 30
+    assert float(got[0][8]) < 30
     t = time.mktime(time.strptime(got[0][2].split()[0], "%d/%b/%Y:%H:%M:%S"))
-    assert abs(t - time.time()) < 5
+    assert abs(t - time.time()) < 300
 
 
 def test_common_format(asgid):

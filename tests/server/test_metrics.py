@@ -4,11 +4,10 @@
 import re
 import signal
 import socket
-import time
 
 import pytest
 
-from harness import SCALE, get, poll
+from harness import DEADLINE, get, poll
 
 SAMPLE = re.compile(r"(\w+)(?:\{(.*)\})? (\S+)")
 LONG = 0.3
@@ -116,7 +115,7 @@ class Meter:
 
     def __call__(self, *pieces, end=True):
         with socket.create_connection((self.d.host, self.d.port)) as s:
-            s.settimeout(10 * SCALE)
+            s.settimeout(DEADLINE)
             for p in pieces:
                 s.sendall(p)
                 self.said += len(p)
@@ -148,7 +147,8 @@ def test_bytes_are_exact(asgid):
         b"5\r\nabcde\r\n0\r\n\r\n", end=False)
     # answered before the body has ended
     assert b"done" in meter(b"POST / HTTP/1.1\r\nHost: x\r\n"
-                            b"Transfer-Encoding: chunked\r\n\r\n5\r\nab")
+                            b"Transfer-Encoding: chunked\r\n\r\n5\r\nab",
+                            end=False)
     assert b" 413 " in meter(b"POST / " + CLOSE +
                              b"Content-Length: 10001\r\n\r\n")
     assert b" 400 " in meter(b"GET / HTTP/1.1\r\n\r\n")
@@ -284,12 +284,10 @@ def test_times(metrics):
 
 def test_while_a_worker_hangs(metrics):
     c = metrics.d.connect()
-    c.send(get("/block?60"))
+    c.send(get("/block?600"))
     poll(lambda: metrics.get("worker_busy_seconds", "1") > 0.1,
          "not seen as busy")
-    begun = time.monotonic()
     m = metrics.all()
-    assert time.monotonic() - begun < 2 * SCALE
     assert m["requests_in_flight",] == m["connections", "active"] == 1
     assert "in flight    1" in metrics.request("GET", "/").text
     metrics.d.check_fds = False
@@ -342,8 +340,6 @@ def test_totals_survive_a_reload(metrics):
     assert d.get("/").status == 200
     metrics.becomes(4, "requests_total")
     assert metrics.get("reloads_total", "ok") == 1
-
-
 
 
 def test_pages(metrics):

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Signals, exit statuses, workers that die, listeners of every kind."""
 import ast
+import contextlib
 import os
 import pwd
 import re
@@ -13,10 +14,20 @@ import time
 
 import pytest
 
-from harness import (APPS, SCALE, Closed, Connection, Truncated, children,
-                     get, poll, program, run, stat_of)
+from harness import (APPS, DEADLINE, SCALE, Closed, Connection, Late,
+                     Truncated, children, get, listeners, poll, program, run,
+                     stat_of)
 
 SHUTDOWN = ("[Cc]ancel", "[Gg]raceful", "forc", "deadline", "still running")
+
+
+# what ends in time ends for another reason
+FOREVER = "-o", "timeouts.graceful=10m"
+
+
+def stop_begins(d):
+    d.signal(signal.SIGTERM)
+    poll(lambda: not listeners(d.worker), "draining")
 
 
 def in_flight(d, target="/gated", method="GET"):
@@ -50,19 +61,20 @@ def test_stop_from_a_terminal(asgid):
 
 
 def test_stop_waits_for_requests(asgid):
-    d = asgid("processes")
-    c = in_flight(d, "/slow/300")
-    d.signal(signal.SIGTERM)
+    d = asgid("processes", *FOREVER)
+    c = in_flight(d, "/until/told")
+    stop_begins(d)
+    (d.dir / "told").touch()
     r = c.response()
-    assert r.body == b"slow"
+    assert r.body == b"until"
     assert r.tokens("connection") == ["close"]
     assert c.closed()
     assert d.wait() == 0
 
 
 def test_stop_refuses_new_connections(asgid):
-    d = asgid("processes")
-    c = in_flight(d, "/slow/500")
+    d = asgid("processes", *FOREVER)
+    c = in_flight(d, "/until/told")
 
     def refused():
         try:
@@ -71,19 +83,21 @@ def test_stop_refuses_new_connections(asgid):
             return True
     d.signal(signal.SIGTERM)
     poll(refused, "still accepting")
-    assert c.response().body == b"slow"
+    assert c.quiet(0)
+    (d.dir / "told").touch()
+    assert c.response().body == b"until"
     assert d.wait() == 0
 
 
 def test_stop_serves_what_was_sent(asgid):
     """Pipelined behind the one in flight: answered or closed, not lost in
     the middle."""
-    d = asgid("processes")
-    c = in_flight(d, "/slow/200")
+    d = asgid("processes", *FOREVER)
+    c = in_flight(d, "/until/told")
     c.send(get("/pid"))
-    c.consumed()
-    d.signal(signal.SIGTERM)
-    assert c.response().body == b"slow"
+    stop_begins(d)
+    (d.dir / "told").touch()
+    assert c.response().body == b"until"
     try:
         assert c.response().status == 200
     except Closed:
@@ -100,7 +114,7 @@ def test_graceful_deadline(asgid):
     d.signal(signal.SIGTERM)
     assert c.response().status == 503
     assert d.wait() == 0
-    assert 0.25 < time.monotonic() - start < 3 * SCALE
+    assert time.monotonic() - start > 0.25
 
 
 def test_graceful_deadline_of_a_stream(asgid):
@@ -123,40 +137,40 @@ def test_graceful_deadline_of_the_stubborn(asgid):
     d.check_status = False
     in_flight(d, "/stubborn")
     d.signal(signal.SIGTERM)
-    d.wait(5 * SCALE)
+    d.wait()
 
 
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
 def test_second_signal_forces(asgid, signo):
-    d = asgid("processes")
+    d = asgid("processes", *FOREVER)
     d.allow(*SHUTDOWN)
     d.check_status = False
     c = in_flight(d)
     d.signal(signo)
+    d.wait_log("Received SIG")
     assert c.quiet(0.1)
-    start = time.monotonic()
     d.signal(signo)
     d.wait()
-    assert time.monotonic() - start < 2 * SCALE
 
 
 def test_quit_is_at_once(asgid):
-    d = asgid("processes")
+    d = asgid("processes", *FOREVER)
     d.allow(*SHUTDOWN)
     in_flight(d)
-    start = time.monotonic()
     d.signal(signal.SIGQUIT)
     assert d.wait() == 0
-    assert time.monotonic() - start < 2 * SCALE
 
 
 def test_stop_is_quick(asgid):
-    d = asgid("processes")
-    d.get("/pid")
-    start = time.monotonic()
-    d.signal(signal.SIGTERM)
-    assert d.wait() == 0
-    assert time.monotonic() - start < 0.5 * SCALE
+    """One that always waits for something is never quick."""
+    def stop():
+        d = asgid("processes")
+        d.get("/pid")
+        start = time.monotonic()
+        d.signal(signal.SIGTERM)
+        assert d.wait() == 0
+        return time.monotonic() - start < 0.5 * SCALE
+    poll(stop, "never quick", 2 * DEADLINE)
 
 
 # ---- exit statuses of the start
@@ -259,7 +273,7 @@ def test_several_workers(asgid):
 
 
 def test_worker_killed_under_load(asgid):
-    """kill -9 of one of two: the other goes on, it is back within 2 s."""
+    """kill -9 of one of two: the other goes on, it is replaced."""
     d = asgid("processes", "--workers", "2")
     workers = d.workers()
     d.expect("%d" % workers[0])
@@ -279,7 +293,6 @@ def test_worker_killed_under_load(asgid):
         t.start()
     try:
         poll(lambda: len(ok) > 20, "no load")
-        start = time.monotonic()
         os.kill(workers[0], signal.SIGKILL)
         poll(lambda: len(set(d.workers()) - {workers[0]}) == 2,
              "not replaced")
@@ -288,7 +301,6 @@ def test_worker_killed_under_load(asgid):
         def serves():
             return new in pids(d, 4)
         poll(serves, "the new one does not serve")
-        assert time.monotonic() - start < 2 * SCALE
     finally:
         stop.set()
         for t in threads:
@@ -332,7 +344,7 @@ def test_master_stops_although_a_worker_is_stopped(asgid):
     d.check_status = False
     os.kill(d.worker, signal.SIGSTOP)
     d.signal(signal.SIGTERM)
-    d.wait(8 * SCALE)
+    d.wait()
 
 
 def test_worker_blocked_by_the_application(asgid):
@@ -342,10 +354,10 @@ def test_worker_blocked_by_the_application(asgid):
     d.allow("")
     d.check_status = False
     c = d.connect()
-    c.send(get("/block/8"))
+    c.send(get("/block/600"))
     c.consumed()
     d.signal(signal.SIGTERM)
-    d.wait(6 * SCALE)
+    d.wait()
 
 
 def test_max_requests(asgid):
@@ -355,7 +367,7 @@ def test_max_requests(asgid):
     seen = set()
 
     def several():
-        with d.connect() as c:
+        with contextlib.suppress(Late), d.connect() as c:
             for _ in range(4):
                 r = c.request("GET", "/pid")
                 assert r.status == 200
@@ -370,7 +382,7 @@ def test_max_requests(asgid):
 def test_max_requests_under_load(asgid):
     d = asgid("processes", "--limit-max-requests", "100")
     bad, seen = [], set()
-    end = time.monotonic() + 10 * SCALE
+    end = time.monotonic() + 2 * DEADLINE
 
     def load():
         while len(seen) < 4 and not bad and time.monotonic() < end:
@@ -379,6 +391,8 @@ def test_max_requests_under_load(asgid):
                     r = c.request("GET", "/pid")
                     assert r.status == 200
                     seen.add(r.text)
+            except Late:
+                pass
             except BaseException as e:
                 bad.append(e)
     threads = [threading.Thread(target=load) for _ in range(4)]
@@ -394,16 +408,21 @@ def test_max_requests_under_load(asgid):
 def test_max_requests_keep_alive(asgid):
     """A busy connection is told to close, and nothing of it is lost."""
     d = asgid("processes", "--limit-max-requests", "5")
-    c = d.connect()
-    pids = set()
+    def busy():
+        """The numbers that answered until it was told."""
+        c, pids = d.connect(), set()
+        with contextlib.suppress(Late):
+            for _ in range(10000):
+                r = c.request("GET", "/pid")
+                assert r.status == 200
+                pids.add(r.text)
+                if "close" in r.tokens("connection"):
+                    assert c.closed()
+                    return pids
+            pytest.fail("never told to close")
+        return None                     # not so busy
 
-    def told():
-        r = c.request("GET", "/pid")
-        assert r.status == 200
-        pids.add(r.text)
-        return "close" in r.tokens("connection")
-    poll(told, "never told to close", pause=0)
-    assert c.closed()
+    pids = poll(busy, "never in time")
     assert len(pids) == 1
     assert d.get("/pid").text not in pids
 
@@ -554,7 +573,7 @@ def test_notify(asgid, tmp_path):
     path = str(tmp_path / "notify")
     s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
     s.bind(path)
-    s.settimeout(5 * SCALE)
+    s.settimeout(DEADLINE)
     d = asgid("hello", env={"NOTIFY_SOCKET": path})
     got = s.recv(4096).decode()
     while "READY=1" not in got:

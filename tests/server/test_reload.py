@@ -8,22 +8,16 @@ import threading
 
 import pytest
 
-from harness import (SCALE, Connection, application, children, descriptors,
-                     get, poll)
+from harness import (SCALE, Connection, Late, accepts, application, children,
+                     descriptors, get, own_port, poll)
 
-LIMIT = 20 * SCALE
+LIMIT = 60 * SCALE
 # a long run is worth more, but takes its time
 RELOADS = int(os.environ.get("ASGID_TEST_RELOADS", "10"))
 
 
 def version(n):
     return application('b"version %d"' % n)
-
-
-def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
 
 
 def address(port):
@@ -40,8 +34,6 @@ class Site:
         self.listen, self.workers = [address(0)], 2
         self.tmp = tmp
         self.d = asgid(conf=self.text())
-        poll(lambda: len(self.d.workers()) == 2, "two workers")
-        self.d.wait_serving()
 
     def text(self):
         return ('app = "app:app"; app_dir = "%s"; listen = (%s);\n'
@@ -72,7 +64,8 @@ def site(asgid, tmp_path):
 
 
 class Load:
-    """Threads that ask without a pause; every request must be answered."""
+    """Threads that ask without a pause; every request must be answered, but
+    for those with which they were late themselves."""
 
     def __init__(self, where, keep_alive):
         self.where, self.keep_alive = where, keep_alive
@@ -98,6 +91,9 @@ class Load:
                 if not self.answer(c):
                     c.close()
                     c = None
+            except Late:
+                c.close()
+                c = None
             except (OSError, AssertionError) as e:
                 self.failed.append("%s %s: %s after %d" % (
                     "kept" if self.keep_alive else "new",
@@ -120,11 +116,10 @@ def test_no_request_is_lost(site):
             site.reload()
             text = "version %d" % version
             poll(lambda: d.get().text == text, "new code", LIMIT)
-            # each of the clients goes on
-            now = [x.count for x in loads]
-            poll(lambda: all(x.count > n for x, n in zip(loads, now)),
-                 "requests", LIMIT)
             site.settle(old)
+            # each of the clients goes on
+            poll(lambda: all(text in x.seen for x in loads), "requests",
+                 LIMIT)
     finally:
         for x in loads:
             x.over.set()
@@ -133,8 +128,6 @@ def test_no_request_is_lost(site):
     failed = [f for x in loads for f in x.failed]
     assert not failed, "%d of %d: %r" % (
         len(failed), sum(x.count for x in loads), failed[:10])
-    for x in loads:
-        assert x.seen >= {"version %d" % v for v in range(1, RELOADS)}
     poll(lambda: len(descriptors(d.pid)) == before,
          lambda: "descriptors: %r" % descriptors(d.pid))
 
@@ -147,6 +140,7 @@ def test_request_in_flight_is_finished(asgid):
     poll(lambda: "in" in d.get("/journal").text, "not begun")
     d.signal(signal.SIGHUP)
     d.wait_log("Reloaded: 1 worker", LIMIT)
+    poll(lambda: not accepts(old), "draining")
     new = d.get("/pid").text
     assert new != str(old)
     (d.dir / "told").touch()
@@ -193,7 +187,7 @@ def test_broken_configuration_keeps_everything(site):
 def test_listener_added_moved_and_removed(site):
     d = site.d
     first, old = (d.host, d.port), d.workers()
-    two, three = free_port(), free_port()
+    two, three = own_port(), own_port()
 
     def ask(where):
         with Connection(where) as c:
@@ -224,7 +218,7 @@ def test_listener_added_moved_and_removed(site):
     ("127.0.0.1", "0.0.0.0"), ("[::1]", "[::]")])
 def test_overlapping_addresses(site, narrow, wide):
     """Another address of the port takes over: nobody is lost."""
-    d, port = site.d, free_port()
+    d, port = site.d, own_port()
     entry = '{ address = "%s:%d"; }'
     site.listen = [entry % (narrow, port)]
     old = d.workers()

@@ -51,12 +51,13 @@ def test_soak(asgid):
     rng = random.Random(3)
     pid = d.worker
     mix(d, rng, 1500)
+    d.check_descriptors()
     before = rss(pid)
     mix(d, rng, 3500)
+    d.check_descriptors()
     grown = rss(pid) - before
     assert grown < 2 * MB, grown
     assert d.workers() == [pid]
-    d.check_descriptors()
     assert d.stop() == 0
     leaks = [x for x in d.log if re.search(r"\bleak", x, re.I) and
              not re.search(r"\b(0 leaked|no leaks?|leaked: 0)\b", x)]

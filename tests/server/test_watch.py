@@ -23,11 +23,15 @@ class Site:
                        "--no-access-log", **kw)
         self.d.expect(CHANGED)
 
-    def write(self, text):
-        """As an editor does; the module of this text has one size."""
-        (self.folder / "new").write_text("TEXT = b'%05d'\n" % text)
+    def save(self, name, text):
+        """As an editor does; the time is always the same."""
+        (self.folder / "new").write_text(text)
         os.utime(self.folder / "new", (10 ** 9, 10 ** 9))
-        os.rename(self.folder / "new", self.folder / "text.py")
+        os.rename(self.folder / "new", self.folder / name)
+
+    def write(self, text):
+        """The module of this text has one size."""
+        self.save("text.py", "TEXT = b'%05d'\n" % text)
 
     def answers(self, text):
         poll(lambda: self.d.get().text == "%05d" % text,
@@ -65,13 +69,12 @@ def test_edits_under_load(site):
 
 def test_mistake_and_correction(site):
     site.answers(0)
-    main = site.folder / "main.py"
-    main.write_text(APP + "(\n")
+    site.save("main.py", APP + "(\n")
     site.d.expect("Error loading.*never closed", "failed to start",
                   "Reload failed")
     site.d.wait_log("Reload failed, the old workers serve on", LIMIT)
     site.answers(0)
-    main.write_text(application('b"right"'))
+    site.save("main.py", application('b"right"'))
     poll(lambda: site.d.get().text == "right", "new code", LIMIT)
     site.settle()
 
@@ -88,7 +91,8 @@ def test_mistake_from_the_beginning(asgid, tmp_path):
     with Control(tmp_path / "s") as c:
         assert c.ask("wait ready 100ms")[0] != 200
         c.send("wait ready\n")
-        (tmp_path / "main.py").write_text(APP)
+        (tmp_path / "new").write_text(APP)
+        os.rename(tmp_path / "new", tmp_path / "main.py")
         d.wait_serving()
         assert c.answer()[0] == 200
     assert d.get().text == "late"

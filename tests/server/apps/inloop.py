@@ -20,9 +20,9 @@ async def t_sleep(scope):
     loop = asyncio.get_running_loop()
     t = loop.time()
     await asyncio.sleep(0.05)
-    assert 0.04 < loop.time() - t < 2
+    assert 0.04 < loop.time() - t < 60
     await asyncio.sleep(0)
-    assert abs(loop.time() - time.monotonic()) < 1
+    assert abs(loop.time() - time.monotonic()) < 60
 
 
 async def t_task(scope):
@@ -58,10 +58,9 @@ async def t_thread(scope):
     me = threading.get_ident()
     other = await asyncio.to_thread(threading.get_ident)
     assert other != me
-    t = time.monotonic()
-    await asyncio.gather(*(asyncio.to_thread(time.sleep, 0.05)
+    together = threading.Barrier(4)
+    await asyncio.gather(*(asyncio.to_thread(together.wait, 60)
                            for _ in range(4)))
-    assert time.monotonic() - t < 1
 
 
 async def t_executor(scope):
@@ -85,11 +84,11 @@ async def t_threadsafe(scope):
         time.sleep(0.02)
         loop.call_soon_threadsafe(done.set)
         f = asyncio.run_coroutine_threadsafe(asyncio.sleep(0, 5), loop)
-        out.append(f.result(5))
+        out.append(f.result(60))
     out = []
     th = threading.Thread(target=thread)
     th.start()
-    await asyncio.wait_for(done.wait(), 5)
+    await asyncio.wait_for(done.wait(), 60)
     while not out:
         await asyncio.sleep(0.001)
     th.join()
@@ -122,7 +121,7 @@ async def t_streams(scope):
                 await writer.drain()
             writer.write_eof()
         feeding = asyncio.create_task(feed())
-        data = await asyncio.wait_for(reader.read(-1), 10)
+        data = await asyncio.wait_for(reader.read(-1), 60)
         await feeding
         assert data == line.upper() * 3000, len(data)
         writer.close()
@@ -154,7 +153,7 @@ async def t_myself(scope):
     """A client of the server it runs in."""
     reader, writer = await asyncio.open_connection(*scope["server"])
     writer.write(b"GET /sleep HTTP/1.0\r\n\r\n")
-    data = await asyncio.wait_for(reader.read(), 5)
+    data = await asyncio.wait_for(reader.read(), 60)
     assert data.endswith(b"ok"), data
     writer.close()
     await writer.wait_closed()
@@ -197,7 +196,7 @@ async def t_signal(scope):
     got = asyncio.Event()
     loop.add_signal_handler(signal.SIGUSR2, got.set)
     os.kill(os.getpid(), signal.SIGUSR2)
-    await asyncio.wait_for(got.wait(), 5)
+    await asyncio.wait_for(got.wait(), 60)
     assert loop.remove_signal_handler(signal.SIGUSR2)
     assert not loop.remove_signal_handler(signal.SIGUSR2)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
@@ -221,7 +220,7 @@ async def t_timeout(scope):
 
 async def t_early(scope):
     """Before the first suspension: asyncio.timeout needs current_task."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         pass
     async with asyncio.TaskGroup() as g:
         g.create_task(asyncio.sleep(0))
@@ -235,7 +234,7 @@ async def t_reader(scope):
     got = loop.create_future()
     loop.add_reader(a, lambda: got.done() or got.set_result(a.recv(10)))
     b.send(b"x")
-    assert await asyncio.wait_for(got, 5) == b"x"
+    assert await asyncio.wait_for(got, 60) == b"x"
     assert loop.remove_reader(a)
     assert not loop.remove_reader(a)
     await loop.sock_sendall(a, b"yy")
@@ -257,7 +256,7 @@ async def t_datagram(scope):
         asyncio.DatagramProtocol,
         remote_addr=t.get_extra_info("sockname"))
     c.sendto(b"ping")
-    assert await asyncio.wait_for(got, 5) == b"ping"
+    assert await asyncio.wait_for(got, 60) == b"ping"
     c.close()
     t.close()
     await asyncio.sleep(0)
@@ -267,8 +266,8 @@ async def t_order(scope):
     loop = asyncio.get_running_loop()
     out = []
     done = loop.create_future()
-    loop.call_later(0.02, out.append, "later2")
-    loop.call_later(0.01, out.append, "later1")
+    two = loop.call_later(0.02, out.append, "later2")
+    one = loop.call_later(0.01, out.append, "later1")
     loop.call_soon(out.append, "soon1")
     loop.call_soon(out.append, "soon2")
     h = loop.call_soon(out.append, "never")
@@ -278,7 +277,10 @@ async def t_order(scope):
     loop.call_at(at, out.append, "at2")
     loop.call_later(0.05, done.set_result, None)
     await done
-    assert out == ["soon1", "soon2", "later1", "later2", "at1", "at2"], out
+    later = ["later1", "later2"]
+    if two.when() < one.when():     # we were not so quick
+        later.reverse()
+    assert out == ["soon1", "soon2", *later, "at1", "at2"], out
 
 
 async def t_getaddrinfo(scope):

@@ -41,7 +41,7 @@ async def good(scope, receive, send):
 async def slow(scope, receive, send):
     await receive()
     await asyncio.sleep(0.2)
-    task = asyncio.create_task(asyncio.sleep(100))
+    task = asyncio.create_task(asyncio.sleep(600))
     await send(COMPLETE)
     record((await receive())["type"])
     task.cancel()
@@ -129,7 +129,7 @@ async def raises_while_serving(scope, receive, send):
 @make
 async def hangs_in_startup(scope, receive, send):
     await receive()
-    await asyncio.sleep(100)
+    await asyncio.sleep(600)
 
 
 @make
@@ -137,7 +137,7 @@ async def hangs_in_shutdown(scope, receive, send):
     await receive()
     await send(COMPLETE)
     await receive()
-    await asyncio.sleep(100)
+    await asyncio.sleep(600)
 
 
 @make
@@ -145,7 +145,7 @@ async def sleeps_forever(scope, receive, send):
     """Starts, then never listens to its events again."""
     await receive()
     await send(COMPLETE)
-    await asyncio.sleep(100)
+    await asyncio.sleep(600)
 
 
 @make

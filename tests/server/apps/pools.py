@@ -29,7 +29,7 @@ async def f_use(scope, receive, send):
     old_scope, old_receive, old_send = KEPT["objects"]
     out = [old_scope is not scope, old_receive is not receive,
            old_send is not send, old_scope["path"], scope["path"]]
-    out.append((await asyncio.wait_for(old_receive(), 5))["type"])
+    out.append((await asyncio.wait_for(old_receive(), 60))["type"])
     for m in ({"type": "http.response.start", "status": 299},
               {"type": "http.response.body", "body": b"from the old"}):
         try:
@@ -39,7 +39,7 @@ async def f_use(scope, receive, send):
             out.append(type(e).__name__)
     body = await read_body(receive)
     out.append(body)
-    out.append((await asyncio.wait_for(old_receive(), 5))["type"])
+    out.append((await asyncio.wait_for(old_receive(), 60))["type"])
     await reply(send, repr(out))
     KEPT.clear()
 
@@ -56,7 +56,7 @@ async def f_useawait(scope, receive, send):
     out = []
     for a in KEPT.pop("awaitables"):
         try:
-            m = await asyncio.wait_for(wrap(a), 5)
+            m = await asyncio.wait_for(wrap(a), 60)
             out.append(m and m["type"])
         except Exception as e:
             out.append(type(e).__name__)

@@ -2,6 +2,7 @@
 import asyncio
 import os
 import sys
+import time
 
 from util import GATES, gate, note, read_body, reply, routes
 
@@ -36,7 +37,7 @@ async def f_gated(scope, receive, send):
 async def f_stubborn(scope, receive, send):
     """Does not let itself be cancelled."""
     note("in")
-    end = asyncio.get_running_loop().time() + 20
+    end = asyncio.get_running_loop().time() + 600
     while asyncio.get_running_loop().time() < end:
         try:
             await asyncio.sleep(1)
@@ -77,19 +78,19 @@ async def f_events(scope, receive, send):
 
 async def f_block(scope, receive, send):
     """Holds the loop, without the interpreter lock."""
-    import time
     note("in")
     time.sleep(float(scope["path"].split("/")[2]))
     await reply(send, b"blocked")
 
 
 async def f_nap(scope, receive, send):
-    """Holds the loop once the body is here."""
-    import time
+    """Holds the loop from when the body is here until there is a file of
+    that name."""
     await read_body(receive)
     await asyncio.sleep(0.01)
     print("napping")
-    time.sleep(0.6)
+    while not os.path.exists(scope["path"].split("/")[2]):
+        time.sleep(0.005)
     await asyncio.sleep(0)
     await reply(send, b"rested")
 
