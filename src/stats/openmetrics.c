@@ -99,13 +99,20 @@ put_line(const struct dialect *d, const struct stats_view *v, enum stat_id id)
 
 /* ---- single workers ----------------------------------------------------- */
 
-struct facts {
-	uint64_t	 memory;
-	nsec_t		 cpu;
-};
+enum { MEMORY, CPU, AGE, BUSY, IN_FLIGHT, CONNECTIONS, NGAUGES };
 
-typedef double gauge_f(const struct stats_view *, const struct stats_worker *,
-	    const struct facts *);
+static const struct {
+	const char	*family, *unit, *text;
+} gauges[NGAUGES] = {
+	[MEMORY] = { "worker_memory_bytes", "bytes", "resident memory" },
+	[CPU] = { "worker_cpu_seconds", "seconds", "CPU time used so far" },
+	[AGE] = { "worker_age_seconds", "seconds", "time since its start" },
+	[BUSY] = { "worker_busy_seconds", "seconds",
+	    "how long the running turn of its event loop has lasted" },
+	[IN_FLIGHT] = { "worker_requests_in_flight", "",
+	    "requests that were admitted and are not over" },
+	[CONNECTIONS] = { "worker_connections", "", "open connections" },
+};
 
 static double
 seconds(nsec_t ns)
@@ -113,99 +120,48 @@ seconds(nsec_t ns)
 	return (double)ns / NSEC_PER_SEC;
 }
 
-static const uint64_t *
-values(const struct stats_view *v, const struct stats_worker *w)
+static void
+look_at(const struct stats_view *v, const struct stats_worker *w,
+    double values[NGAUGES])
 {
 	static const struct stats_slot none;
+	const struct stats_slot *s = w->slot > 0 ?
+	    stats_slot(v->segment, w->slot) : &none;
+	uint64_t memory;
+	nsec_t cpu;
 
-	return w->slot > 0 ? stats_slot(v->segment, w->slot)->values :
-	    none.values;
+	(void)stats_process(w->pid, &memory, &cpu);
+	values[MEMORY] = (double)memory;
+	values[CPU] = seconds(cpu);
+	values[AGE] = seconds(w->age);
+	values[BUSY] = seconds(stats_busy(s, v->now));
+	values[IN_FLIGHT] = (double)relaxed_get(&s->values[STAT_in_flight]);
+	values[CONNECTIONS] = (double)(
+	    relaxed_get(&s->values[STAT_conns_idle]) +
+	    relaxed_get(&s->values[STAT_conns_active]));
 }
 
-static double
-memory(const struct stats_view *v UNUSED,
-    const struct stats_worker *w UNUSED, const struct facts *f)
-{
-	return (double)f->memory;
-}
-
-static double
-cpu(const struct stats_view *v UNUSED, const struct stats_worker *w UNUSED,
-    const struct facts *f)
-{
-	return seconds(f->cpu);
-}
-
-static double
-age(const struct stats_view *v UNUSED, const struct stats_worker *w,
-    const struct facts *f UNUSED)
-{
-	return seconds(w->age);
-}
-
-static double
-busy(const struct stats_view *v, const struct stats_worker *w,
-    const struct facts *f UNUSED)
-{
-	return w->slot > 0 ? seconds(stats_busy(stats_slot(v->segment,
-	    w->slot), v->now)) : 0;
-}
-
-static double
-in_flight(const struct stats_view *v, const struct stats_worker *w,
-    const struct facts *f UNUSED)
-{
-	return (double)relaxed_get(&values(v, w)[STAT_in_flight]);
-}
-
-static double
-connections(const struct stats_view *v, const struct stats_worker *w,
-    const struct facts *f UNUSED)
-{
-	return (double)(relaxed_get(&values(v, w)[STAT_conns_idle]) +
-	    relaxed_get(&values(v, w)[STAT_conns_active]));
-}
-
-static const struct {
-	const char	*family, *unit;
-	gauge_f		*get;
-	const char	*text;
-} gauges[] = {
-	{ "worker_memory_bytes", "bytes", memory, "resident memory" },
-	{ "worker_cpu_seconds", "seconds", cpu, "CPU time used so far" },
-	{ "worker_age_seconds", "seconds", age, "time since its start" },
-	{ "worker_busy_seconds", "seconds", busy,
-	    "how long the running turn of its event loop has lasted" },
-	{ "worker_requests_in_flight", "", in_flight,
-	    "requests that were admitted and are not over" },
-	{ "worker_connections", "", connections, "open connections" },
-};
-
+/* The lines of a family stand together, and /proc is read once a worker. */
 static void
 put_workers(const struct dialect *d, const struct stats_view *v)
 {
-	struct facts *facts = calloc(v->nworkers + 1, sizeof(*facts));
-	const struct stats_worker *w;
+	double (*values)[NGAUGES] = calloc(v->nworkers + 1, sizeof(*values));
 	size_t i, n;
 
-	if (facts == NULL) {
+	if (values == NULL) {
 		d->to->failed = true;
 		return;
 	}
 	for (n = 0; n < v->nworkers; n++)
-		stats_process(v->workers[n].pid, &facts[n].memory,
-		    &facts[n].cpu);
-	for (i = 0; v->nworkers > 0 && i < countof(gauges); i++) {
+		look_at(v, &v->workers[n], values[n]);
+	for (i = 0; v->nworkers > 0 && i < NGAUGES; i++) {
 		put_family(d, gauges[i].family, STATS_GAUGE, gauges[i].unit,
 		    gauges[i].text);
-		for (n = 0; n < v->nworkers; n++) {
-			w = &v->workers[n];
+		for (n = 0; n < v->nworkers; n++)
 			buf_printf(d->to, "asgid_%s{worker=\"%u\"} %.16g\n",
-			    gauges[i].family, w->id,
-			    gauges[i].get(v, w, &facts[n]));
-		}
+			    gauges[i].family, v->workers[n].id, values[n][i]);
 	}
-	free(facts);
+	free(values);
 }
 
 /* ---- all ---------------------------------------------------------------- */
