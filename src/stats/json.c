@@ -11,8 +11,12 @@
 #include "base/defs.h"
 #include "base/json.h"
 
-static const double quantiles[] = { 0.5, 0.9, 0.99, 0.999 };
-static const char *const quantile_names[] = { "p50", "p90", "p99", "p99.9" };
+static const struct {
+	const char	*key;
+	double		 q;
+} quantiles[] = {
+	{ "p50", 0.5 }, { "p90", 0.9 }, { "p99", 0.99 }, { "p99.9", 0.999 },
+};
 
 static double
 seconds(nsec_t ns)
@@ -31,10 +35,10 @@ put_hist(struct json *j, const char *key, const struct hist *h)
 	json_num(j, "sum", (double)h->sum / NSEC_PER_SEC);
 	for (i = 0; i < countof(quantiles); i++) {
 		if (n > 0)
-			json_num(j, quantile_names[i],
-			    seconds(hist_quantile(h, quantiles[i])));
+			json_num(j, quantiles[i].key,
+			    seconds(hist_quantile(h, quantiles[i].q)));
 		else
-			json_null(j, quantile_names[i]);
+			json_null(j, quantiles[i].key);
 	}
 	json_close(j, '}');
 }
@@ -124,15 +128,20 @@ static void
 put_worker(struct json *j, const struct stats_view *v,
     const struct stats_worker *w)
 {
+	static const struct {
+		const char	*key;
+		enum stat_id	 id;
+	} told[] = {
+		{ "requests", STAT_requests },
+		{ "requests_in_flight", STAT_in_flight },
+		{ "connections_active", STAT_conns_active },
+		{ "connections_idle", STAT_conns_idle },
+	};
 	const struct stats_slot *s = w->slot > 0 ?
 	    stats_slot(v->segment, w->slot) : NULL;
 	uint64_t memory;
 	nsec_t cpu;
 	size_t i;
-	static const enum stat_id told[] = { STAT_requests, STAT_in_flight,
-	    STAT_conns_active, STAT_conns_idle };
-	static const char *const keys[] = { "requests", "requests_in_flight",
-	    "connections_active", "connections_idle" };
 
 	json_open(j, NULL, '{');
 	json_uint(j, "worker", w->id);
@@ -141,7 +150,8 @@ put_worker(struct json *j, const struct stats_view *v,
 	json_str(j, "state", w->state);
 	json_num(j, "age_seconds", seconds(w->age));
 	for (i = 0; s != NULL && i < countof(told); i++)
-		json_uint(j, keys[i], relaxed_get(&s->values[told[i]]));
+		json_uint(j, told[i].key,
+		    relaxed_get(&s->values[told[i].id]));
 	if (s != NULL)
 		json_num(j, "busy_seconds", seconds(stats_busy(s, v->now)));
 	if (stats_process(w->pid, &memory, &cpu) == 0) {
