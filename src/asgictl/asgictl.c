@@ -54,6 +54,8 @@ help(struct buf *to)
 #undef OPTION
 	buf_puts(to, "\nCommands; a clear beginning of one is enough:\n");
 	ctl_help(NULL, to);
+	buf_printf(to, "  %-32s%s\n", "completion " COMPLETION_SHELLS,
+	    "print a script for the shell, no asgid needed");
 }
 
 static int

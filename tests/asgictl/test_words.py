@@ -59,7 +59,8 @@ def test_help(words):
     assert r.out.startswith("usage: asgictl [-s SOCKET | -c FILE] [-q] "
                             "COMMAND")
     assert max(map(len, r.out.split("\n"))) < 80
-    for name in ("ping", "stop [--now]", "wait ready|drained [TIMEOUT]"):
+    for name in ("ping", "stop [--now]", "wait ready|drained [TIMEOUT]",
+                 "completion bash|zsh|fish"):
         assert re.search("^  %s  " % re.escape(name), r.out, re.M), r
 
 
