@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """An idle worker makes no system call; a request makes two that matter."""
+import os
 import re
 import shutil
 import subprocess
@@ -101,7 +102,8 @@ def test_idle_watch(asgid, tmp_path):
     d = asgid("hello", "--reload", "--reload-dir", str(folder))
     d.expect("detected changes")
     (folder / "new").mkdir()
-    (folder / "new" / "x.py").write_text("1")
+    (tmp_path / "x.py").write_text("1")
+    os.rename(tmp_path / "x.py", folder / "new" / "x.py")   # one change
     d.wait_log("Reloaded")
     poll(lambda: len(d.workers()) == 1, "old worker gone")
     d.baseline = {}
