@@ -148,7 +148,8 @@ class Peer:
     def __init__(self, path, talk, kind=socket.SOCK_STREAM):
         self.path, self.talk = str(path), talk
         self.lines = []
-        self.error = None
+        self.error = self.current = None
+        self.closing = False
         self.sock = socket.socket(socket.AF_UNIX, kind)
         self.sock.bind(self.path)
         if kind == socket.SOCK_STREAM:
@@ -161,6 +162,9 @@ class Peer:
             while True:
                 c, _ = self.sock.accept()
                 with c:
+                    self.current = c
+                    if self.closing:    # it had not been accepted yet
+                        return
                     c.settimeout(DEADLINE)
                     line = b""
                     while not line.endswith(b"\n"):
@@ -176,8 +180,11 @@ class Peer:
     def close(self):
         """The thread first: it must not accept at a number that has become
         somebody else's."""
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)
+        self.closing = True
+        for s in self.sock, self.current:
+            if s is not None:
+                with contextlib.suppress(OSError):
+                    s.shutdown(socket.SHUT_RDWR)
         self.thread.join(DEADLINE)
         self.sock.close()
         if os.path.exists(self.path):
