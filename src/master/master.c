@@ -78,14 +78,16 @@ on_scale_signal(struct loop *loop UNUSED, int signo, void *arg)
 
 /*
  * As process 1 of a container the master inherits the orphans of everybody
- * and has to bury them.  The workers' own watchers have run before, in this
- * turn; one that has died since comes back by its own signal.
+ * and has to bury them.  A dead worker whose watcher has not run yet hides
+ * those behind it: we are called again when it is buried.
  */
 static void
 bury_orphans(struct master *m)
 {
 	siginfo_t info = { .si_pid = 0 };
 
+	if (getpid() != 1)
+		return;
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
 	    info.si_pid != 0 && !fleet_has(&m->fleet, info.si_pid)) {
 		(void)waitid(P_PID, (id_t)info.si_pid, NULL, WEXITED);
@@ -99,8 +101,7 @@ on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 	struct master *m = arg;
 
 	fleet_check_stopped(&m->fleet);
-	if (getpid() == 1)
-		bury_orphans(m);
+	bury_orphans(m);
 }
 
 /* ---- changed files ------------------------------------------------------ */
@@ -228,6 +229,7 @@ on_exit_of(struct fleet *f, const struct child *c)
 
 	stats_add(exits[c->cause], 1);
 	wait_on_exit(m, c);
+	bury_orphans(m);
 }
 
 static void

@@ -35,8 +35,8 @@ def poll(condition, what, deadline=DEADLINE):
         if value:
             return value
         if time.monotonic() > end:
-            raise AssertionError("timed out: %s" %
-                                 (what() if callable(what) else what))
+            raise AssertionError("timed out: %s" % (
+                what() if callable(what) else what,))
         time.sleep(0.005)
 
 

@@ -450,15 +450,25 @@ def children(parent):
     return found
 
 
-@root_only
-def test_process_one_buries_orphans(asgid):
+@pytest.fixture
+def container(asgid):
     unshare = ["unshare", "--pid", "--fork", "--kill-child"]
     if subprocess.run([*unshare, "true"], capture_output=True).returncode:
         pytest.skip("no PID namespaces here")
-    # the leak check wants a /proc that knows these numbers
-    a = asgid("--workers", "3", wrapper=unshare, fake="orphan",
-              env={"ASAN_OPTIONS": "detect_leaks=0"}).serving(3)
-    assert "Started asgid [1]" in a.log
+
+    def start(*args, **kw):
+        # the leak check wants a /proc that knows these numbers
+        a = asgid(*args, wrapper=unshare,
+                  env={"ASAN_OPTIONS": "detect_leaks=0"}, **kw)
+        a.wait_log(r"Started asgid \[1\]")
+        return a
+
+    return start
+
+
+@root_only
+def test_process_one_buries_orphans(container):
+    a = container("--workers", "3", fake="orphan").serving(3)
     master = a.worker()
     a.wait_log("fake: orphan", 3)
 
@@ -472,6 +482,29 @@ def test_process_one_buries_orphans(asgid):
     a.wait_log("fake: go", 4)
     assert "died: killed by SIGKILL" in a.log
     assert poll(buried, lambda: children(master)) != workers
+    os.kill(master, signal.SIGTERM)
+    assert a.wait() == 0
+
+
+@root_only
+def test_process_one_buries_an_orphan_behind_a_worker(container, tmp):
+    """Both have died before the one signal that tells of it is heard."""
+    a = container().serving()
+    master = a.worker()
+    worker, = children(master)[0]
+    a.behave("orphan=%s/now" % tmp)
+    os.kill(master, signal.SIGTTIN)
+    poll(lambda: len(children(master)[0]) == 2, "another worker")
+    os.kill(master, signal.SIGSTOP)
+    poll(lambda: stat_of(master)[0] == "T", "stopped")
+    (tmp / "now").touch()
+    a.wait_log("fake: orphan")
+    a.behave("")
+    os.kill(worker, signal.SIGKILL)
+    poll(lambda: len(children(master)[1]) == 2, lambda: children(master))
+    os.kill(master, signal.SIGCONT)
+    a.wait_log("fake: go", 3)
+    poll(lambda: not children(master)[1], lambda: children(master))
     os.kill(master, signal.SIGTERM)
     assert a.wait() == 0
 

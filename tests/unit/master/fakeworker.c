@@ -22,7 +22,8 @@
  *	nodrain		ignores that it is told to drain, and SIGTERM
  *	says		like nodrain, but says that it is draining
  *	nostop		ignores that it is told to stop at once
- *	orphan		leaves a dead process of a dead child when it starts
+ *	orphan[=PATH]	leaves a dead process of a dead child when it starts,
+ *			before anything else, or then, when that file is there
  *	mute		closes its channel when it is told to go
  *
  * None of them is a time: what comes before what is the test's to say.
@@ -346,10 +347,13 @@ report(void)
 static void
 make_orphan(void)
 {
+	const char *path = word("orphan");
 	int fds[2];
 	char c;
 	pid_t pid;
 
+	while (*path != '\0' && !is_there(path))
+		usleep(5000);
 	if (pipe2(fds, O_CLOEXEC) == -1 || (pid = fork()) == -1)
 		fatal(1, "fake: %s", strerror(errno));
 	if (pid == 0) {
