@@ -134,14 +134,22 @@ def test_a_place_without_a_worker(running):
     running.daemon.allow(".*")
     (running.tmp / "app.py").write_text("app = (\n")
     os.kill(running.workers()[0]["pid"], signal.SIGKILL)
-    harness.poll(lambda: any(w["state"] == "waiting" and
-                             w["unexpected_ends"] > 1
-                             for w in running.workers()), "a failed start")
-    place = next(w for w in running.workers() if "pid" not in w)
+
+    def empty():
+        """As JSON, and then as text, of some pause between two starts."""
+        return [w for w in running.workers() if w["state"] == "waiting" and
+                w["unexpected_ends"] > 1]
+
+    def line():
+        head, *rows = running.ok("workers").splitlines()
+        return [row[head.index("UNEXP"):] for row in rows
+                if re.match(r"  - +- +1 next in \d+\.\ds ", row)]
+
+    place, = harness.poll(empty, "a failed start")
+    assert "pid" not in place
     assert place["generation"] == 1 and place["last_end"] == "startup"
-    head, _, row = running.ok("workers").splitlines()
-    assert re.match(r"  - +- +1 next in \d+\.\ds ", row)
-    assert re.match(r"\d+, last: startup, ", row[head.index("UNEXP"):])
+    ends, = harness.poll(line, "its line")
+    assert re.match(r"\d+, last: startup, ", ends)
 
 
 def documented(section):

@@ -286,7 +286,8 @@ def test_memory_is_flat(ours):
     gc.collect()
     with open('/proc/self/maps') as f:
         asan = 'libasan' in f.read()        # keeps what is freed for a while
-    assert asan or rss() - before < 2 << 20
+    # less than one object of each; the kernel may give 2 MiB at once
+    assert asan or rss() - before < 8 << 20
     after = _asgid.pool_stats()
     assert after[2] == in_use
     assert after[0] > hits
