@@ -49,13 +49,13 @@ conn_by_fd(const struct front *f, int fd)
 	return fd >= 0 && (size_t)fd < f->nby_fd ? f->by_fd[fd] : NULL;
 }
 
-static bool
+static int
 on_received(void *arg, int fd, const char *buf, ssize_t n)
 {
 	struct conn *c = conn_by_fd(arg, fd);
 
 	if (c == NULL)
-		return true;
+		return 0;
 	STAT_ADD(received, n > 0 ? (size_t)n : 0);
 	return request_on_recv(c, buf, n);
 }

@@ -205,8 +205,8 @@ void	*request_on_uri(void *, const char *, struct MHD_Connection *);
 enum MHD_Result request_on_access(void *, struct MHD_Connection *,
 	    const char *, const char *, const char *, const char *, size_t *,
 	    void **);
-/* recv() has returned n. false: the library must not see it. */
-bool	 request_on_recv(struct conn *, const char *buf, ssize_t n);
+/* recv() has returned n. 0, or the error that the library is to see. */
+int	 request_on_recv(struct conn *, const char *buf, ssize_t n);
 /* The connection is about to be shut, by the library or by us. */
 void	 request_on_shutdown(struct conn *);
 /* The library is about to answer by itself, with this status. */

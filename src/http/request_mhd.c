@@ -11,6 +11,7 @@
 
 #include <sys/socket.h>
 
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -99,15 +100,26 @@ skipped_text(const struct conn *c, const char *method)
 	return false;
 }
 
-bool
+/* Is there a request whose answer is not out yet, and may still go? The
+ * library would close on an end of file before it asks for that. */
+static bool
+is_owed(const struct conn *c)
+{
+	return c->stage == STAGE_FINAL && !c->closing && !c->dead &&
+	    !c->aborted && !c->out_flushed;
+}
+
+int
 request_on_recv(struct conn *c, const char *buf, ssize_t n)
 {
 	c->front->current = c;
+	if (n == 0 && is_owed(c))
+		return EAGAIN;
 	/* the head will never be complete, and the library would wait */
 	if (n == 0 && c->stage == STAGE_HEAD && c->head_begun)
 		conn_shut(c);
 	if (n <= 0)
-		return true;
+		return 0;
 	if (c->received == 0)
 		c->pool = buf;
 	if (c->stage == STAGE_HEAD && !c->head_begun)
@@ -116,9 +128,9 @@ request_on_recv(struct conn *c, const char *buf, ssize_t n)
 	if (c->head_open)
 		look_for_nul(c, buf, (size_t)n);
 	if (!c->scans || scan_chunks(c, buf, (size_t)n))
-		return true;
+		return 0;
 	request_on_library_error(c, 400);
-	return false;
+	return ECONNRESET;
 }
 
 /*

@@ -25,11 +25,12 @@ ssize_t
 recv(int fd, void *buf, size_t n, int flags)
 {
 	ssize_t got = recvfrom(fd, buf, n, flags, NULL, NULL);
+	int error;
 
 	if (tap.report == NULL ||
-	    tap.report->received(tap.arg, fd, buf, got))
+	    (error = tap.report->received(tap.arg, fd, buf, got)) == 0)
 		return got;
-	errno = ECONNRESET;
+	errno = error;
 	return -1;
 }
 

@@ -14,9 +14,9 @@
 #include <stdbool.h>
 
 struct tap {
-	/* recv() has returned n, and filled buf. false: the library is not
-	 * to see it, but a reset connection. */
-	bool	(*received)(void *arg, int fd, const char *buf, ssize_t n);
+	/* recv() has returned n, and filled buf. Not 0: the library is not to
+	 * see it, but this error. */
+	int	(*received)(void *arg, int fd, const char *buf, ssize_t n);
 	/* send() is about to be called. false: it is not to be, but the library
 	 * is to believe that it was. */
 	bool	(*sending)(void *arg, int fd, const char *buf, size_t n);

@@ -35,11 +35,11 @@ hear(void *arg, int fd, const char *text, ssize_t n)
 		memcpy(heard.text, text, (size_t)n);
 }
 
-static bool
+static int
 on_received(void *arg, int fd, const char *buf, ssize_t n)
 {
 	hear(arg, fd, buf, n);
-	return heard.answer;
+	return heard.answer ? 0 : ECONNRESET;
 }
 
 static bool
