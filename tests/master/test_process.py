@@ -531,10 +531,13 @@ def test_master_leaks_no_descriptor(asgid, tmp):
 
 @root_only
 def test_fork_fails_on_first_start(asgid):
+    # a user who has no other process, not even in another run of this
+    uid = 20000 + os.getpid() % 40000
+
     def limit():
         resource.setrlimit(resource.RLIMIT_NPROC, (1, 1))
-        os.setgid(54321)
-        os.setuid(54321)
+        os.setgid(uid)
+        os.setuid(uid)
 
     a = asgid(preexec_fn=limit, env={"ASAN_OPTIONS": "detect_leaks=0"})
     assert a.wait() == 1
