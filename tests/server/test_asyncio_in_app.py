@@ -2,9 +2,10 @@
 """asyncio inside the application: the loop is a whole asyncio loop."""
 import pytest
 
-from harness import get
+from harness import DEADLINE, get
 
 SHARED = ("inloop",)
+LIMIT = 5 * DEADLINE        # megabytes go through the loop line by line
 
 THINGS = ["sleep", "task", "children", "thread", "executor", "threadsafe",
           "streams", "unixstreams", "myself", "executable", "subprocess",
@@ -14,7 +15,7 @@ THINGS = ["sleep", "task", "children", "thread", "executor", "threadsafe",
 
 @pytest.mark.parametrize("thing", THINGS)
 def test_thing(shared, thing):
-    c = shared.connect()
+    c = shared.connect(deadline=LIMIT)
     for _ in range(2):
         assert c.request("GET", "/" + thing).text == "ok"
 
@@ -22,7 +23,7 @@ def test_thing(shared, thing):
 def test_many_at_once(shared):
     things = ["sleep", "children", "streams", "timeout", "reader", "order",
               "early", "task", "executor", "datagram"] * 4
-    conns = [shared.connect() for _ in things]
+    conns = [shared.connect(deadline=LIMIT) for _ in things]
     for c, thing in zip(conns, things):
         c.send(get("/" + thing))
     for c in conns:

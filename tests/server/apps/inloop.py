@@ -121,7 +121,7 @@ async def t_streams(scope):
                 await writer.drain()
             writer.write_eof()
         feeding = asyncio.create_task(feed())
-        data = await asyncio.wait_for(reader.read(-1), 60)
+        data = await asyncio.wait_for(reader.read(-1), 600)
         await feeding
         assert data == line.upper() * 3000, len(data)
         writer.close()
