@@ -107,10 +107,16 @@ folder_by_wd(const struct watch *w, int wd)
 }
 
 static void
+look_for_root(struct watch *w)
+{
+	loop_timer_set(w->loop, &w->lost, mono_now() + LOOK_EVERY);
+}
+
+static void
 folder_free(struct watch *w, struct folder *f)
 {
 	if (f->root)
-		loop_timer_set(w->loop, &w->lost, mono_now() + LOOK_EVERY);
+		look_for_root(w);
 	list_remove(&f->unread);
 	free(f->path);
 	free(f);
@@ -314,7 +320,7 @@ read_folders(struct watch *w, bool is_change)
 /* What is in one that has come back is changed; nothing happens to those that
  * were not gone. */
 static void
-on_lost(struct loop *loop, struct loop_timer *t)
+on_lost(struct loop *loop UNUSED, struct loop_timer *t)
 {
 	struct watch *w = container_of(t, struct watch, lost);
 	size_t i;
@@ -323,7 +329,7 @@ on_lost(struct loop *loop, struct loop_timer *t)
 		if (access(w->roots.at[i], F_OK) == 0)
 			(void)add_folder(w, w->roots.at[i], true);
 		else
-			loop_timer_set(loop, t, mono_now() + LOOK_EVERY);
+			look_for_root(w);
 	(void)read_folders(w, true);
 }
 
@@ -362,8 +368,8 @@ begin(struct watch *w, bool again)
 	}
 	for (i = 0; i < w->roots.n; i++) {
 		if (again && access(w->roots.at[i], F_OK) == -1)
-			continue;
-		if (add_folder(w, w->roots.at[i], true) == -1)
+			look_for_root(w);
+		else if (add_folder(w, w->roots.at[i], true) == -1)
 			return -1;
 	}
 	if (read_folders(w, false) == -1)
@@ -383,6 +389,7 @@ end(struct watch *w)
 	w->io.fd = -1;
 	while (w->nfolders > 0)
 		folder_free(w, w->folders[--w->nfolders]);
+	loop_timer_del(w->loop, &w->lost);
 	free(w->folders);
 	w->folders = NULL;
 }
@@ -577,7 +584,6 @@ watch_free(struct watch **wp)
 		return;
 	end(w);
 	loop_timer_del(w->loop, &w->quiet);
-	loop_timer_del(w->loop, &w->lost);
 	pick_fini(&w->pick);
 	conf_list_clear(&w->roots);
 	conf_list_clear(&w->changed);
