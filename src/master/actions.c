@@ -34,7 +34,7 @@ master_stop(struct master *m, bool now)
 	}
 	if (fleet_is_renewing(&m->fleet)) {
 		m->reload_result = CTL_R_BUSY;
-		buf_puts(&m->reload_text, "asgid is stopping\n");
+		buf_puts(&m->reload_text, STOPPING_TEXT "\n");
 	}
 	listeners_set_last(&m->setup->listeners, NULL);
 	fleet_stop(&m->fleet, now);
@@ -92,7 +92,7 @@ static const char *
 obstacle(const struct master *m, char text[128])
 {
 	if (m->stopping)
-		return "asgid is stopping";
+		return STOPPING_TEXT;
 	if (m->fleet.unborn > 0)
 		return "asgid is starting";
 	if (!fleet_is_renewing(&m->fleet))

@@ -202,7 +202,7 @@ do_wait(struct master *m, struct control_client *client,
 		control_answer(client, CTL_R_USAGE, "%s: expected a duration "
 		    "(10s, 2m)", r->args[1]);
 	else if (ready && m->stopping)
-		control_answer(client, CTL_R_BUSY, "asgid is stopping");
+		control_answer(client, CTL_R_BUSY, STOPPING_TEXT);
 	else
 		wait_for(m, client, r, ready ? WAIT_READY : WAIT_DRAINED, 0,
 		    limit);

@@ -52,6 +52,9 @@ struct master {
 	struct buf		 reload_text;	/* warnings, errors */
 };
 
+/* To who asks for what asgid will not do any more. */
+#define STOPPING_TEXT	"asgid is stopping"
+
 /* ---- actions.c: what is done when asked ---------------------------------- */
 
 /* Each says why not in `why` (lines; NULL: nobody is to be told beyond the

@@ -320,7 +320,7 @@ wait_on_stop(struct master *m)
 		if (w->kind == WAIT_TAKEOVER)
 			finish_done(w);
 		else if (w->kind != WAIT_STOP && w->kind != WAIT_DRAINED)
-			finish(w, CTL_R_BUSY, "asgid is stopping");
+			finish(w, CTL_R_BUSY, STOPPING_TEXT);
 	}
 }
 
