@@ -538,12 +538,19 @@ async def app(scope, receive, send):
 '''
 
 
-def test_stop_waits_and_now_does_not(asgid, tmp_path):
+@pytest.fixture
+def occupied(asgid, tmp_path):
+    """One worker, with a request that takes its time."""
     site = Site(asgid, tmp_path, SLEEPS, 1)
     site.d.allow("cancelling", "Task was", ".*")
-    c = site.d.connect()
-    c.send(get())
-    poll(lambda: site.json("workers")[0]["in_flight"] == 1, "in flight")
+    with site.d.connect() as c:
+        c.send(get())
+        poll(lambda: site.json("workers")[0]["in_flight"] == 1, "in flight")
+        yield site
+
+
+def test_stop_waits_and_now_does_not(occupied):
+    site = occupied
     with site.connect() as one, site.connect() as ready:
         ready.send("wait drained\nping\n")
         one.send("stop --progress\n")
@@ -574,12 +581,8 @@ def test_stop_during_a_reload(site, code):
     assert site.d.wait() == 0
 
 
-def test_stop_ends_a_reload(asgid, tmp_path):
-    site = Site(asgid, tmp_path, SLEEPS, 1)
-    site.d.allow("cancelling", "Task was", ".*")
-    c = site.d.connect()
-    c.send(get())
-    poll(lambda: site.json("workers")[0]["in_flight"] == 1, "in flight")
+def test_stop_ends_a_reload(occupied):
+    site = occupied
     site.app.write_text("import time\ntime.sleep(60)\n")
     with site.connect() as asker, site.connect() as stopper:
         asker.send("reload\n")
