@@ -27,28 +27,7 @@ CLIENTS = 8
 WARM_UP = 60            # actions until the allocator has what it wants
 SIZES = 0, 10, 5000, 200000
 
-APP = """
-import asyncio
-async def app(scope, receive, send):
-    more, n = True, 0
-    if scope["type"] == "lifespan":
-        while True:
-            m = await receive()
-            await send({"type": m["type"] + ".complete"})
-            if m["type"] == "lifespan.shutdown":
-                return
-    while more:
-        m = await receive()
-        n, more = n + len(m.get("body", b"")), m.get("more_body")
-    if scope["path"] == "/slow":
-        await asyncio.sleep(0.2)
-    body = b"%%d %d" %% n
-    await send({"type": "http.response.start", "status": 200, "headers": [
-        (b"content-length", b"%%d" %% len(body))]})
-    if scope["path"] == "/slow":
-        await asyncio.sleep(0.1)
-    await send({"type": "http.response.body", "body": body})
-"""
+APP = "import bench_app; app = bench_app.sizes_of(%d)"
 BROKEN_APPS = "import nowhere", "def app(:", "raise SystemExit(3)", \
     "import os; os.abort()", "import os; os.kill(os.getpid(), 9)", """
 async def app(scope, receive, send):
@@ -299,7 +278,8 @@ def main():
                    for i in range(CLIENTS)]
         command = [os.path.join(servers.BUILD, "src", "asgid"), "-c",
                    d + "/conf"]
-        with servers.running(command, chaos.ports[0]) as server:
+        with servers.running(command, chaos.ports[0],
+                             env={"PYTHONPATH": servers.APPS}) as server:
             chaos.master = server.pid
             actions, before, after = run(chaos, args, clients)
             stop.set()

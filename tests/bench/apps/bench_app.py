@@ -1,5 +1,6 @@
 """The bare ASGI applications of the bench."""
 
+import asyncio
 import os
 
 
@@ -45,3 +46,24 @@ async def pid(scope, receive, send):
         (b"content-type", b"text/plain"),
         (b"content-length", b"%d" % len(body))]})
     await send({"type": "http.response.body", "body": body})
+
+
+def sizes_of(version):
+    """How many bytes came, and who says so. For chaos.py."""
+    async def app(scope, receive, send):
+        if scope["type"] == "lifespan":
+            return await lifespan(receive, send)
+        more, n = True, 0
+        while more:
+            message = await receive()
+            n += len(message.get("body", b""))
+            more = message.get("more_body")
+        if scope["path"] == "/slow":
+            await asyncio.sleep(0.2)
+        body = b"%d %d" % (n, version)
+        await send({"type": "http.response.start", "status": 200, "headers": [
+            (b"content-length", b"%d" % len(body))]})
+        if scope["path"] == "/slow":
+            await asyncio.sleep(0.1)
+        await send({"type": "http.response.body", "body": body})
+    return app
