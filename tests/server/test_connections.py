@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from harness import (DEADLINE, Truncated, cpu, descriptors, frozen, get,
-                     poll)
+from harness import DEADLINE, Truncated, frozen, get, poll
+from procfs import cpu, descriptors
 from test_control import Control
 
 SHARED = ("conns",)

@@ -20,7 +20,8 @@ import time
 import pytest
 
 import harness
-from harness import SCALE, application, descriptors, get, poll
+from harness import SCALE, application, get, poll
+from procfs import cpu, descriptors
 from test_reload import version
 from test_reload_options import CLASSES
 
@@ -724,11 +725,11 @@ def test_no_descriptor_left(site):
     site.d.expect("control.socket: accept: Too many open files")
     limits = resource.prlimit(pid, resource.RLIMIT_NOFILE)
     resource.prlimit(pid, resource.RLIMIT_NOFILE, (3, limits[1]))
-    before = harness.cpu(pid)
+    before = cpu(pid)
     with site.connect() as c:
         c.send("ping\n")
         site.d.wait_log("Too many open files", count=2)
-        assert harness.cpu(pid) - before < 0.1 * SCALE
+        assert cpu(pid) - before < 0.1 * SCALE
         resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
         assert c.answer() == (200, "pong\n")
 

@@ -1,15 +1,14 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a drain owes its clients: nothing that had begun is lost, and what is
 idle holds nobody up."""
-import contextlib
 import signal
 import time
 
 import pytest
 
 from harness import (APPS, DEADLINE, SCALE, PROMPT, Connection, Late,
-                     Truncated, accepts, frozen, get, listeners, own_port,
-                     poll)
+                     Truncated, frozen, get, own_port, poll)
+from procfs import accepts, listeners
 
 LIMIT = 20 * SCALE
 MANY = 40

@@ -6,7 +6,8 @@ import socket
 
 import pytest
 
-from harness import cpu, get, poll, rss
+from harness import get, poll
+from procfs import cpu, rss
 
 SHARED = ("count", "--no-access-log")
 

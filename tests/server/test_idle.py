@@ -8,7 +8,8 @@ import time
 
 import pytest
 
-from harness import poll, stat_of
+from harness import poll
+from procfs import stat_of
 from test_control import Control
 
 pytestmark = pytest.mark.skipif(not shutil.which("strace"),

@@ -15,8 +15,8 @@ import time
 import pytest
 
 from harness import (APPS, DEADLINE, SCALE, Closed, Connection, Late,
-                     Truncated, children, get, listeners, poll, program, run,
-                     stat_of)
+                     Truncated, get, poll, program, run)
+from procfs import children, listeners, stat_of
 
 SHUTDOWN = ("[Cc]ancel", "[Gg]raceful", "forc", "deadline", "still running")
 

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from harness import (SCALE, Connection, Late, accepts, application, children,
-                     descriptors, get, own_port, poll)
+from harness import SCALE, Connection, Late, application, get, own_port, poll
+from procfs import accepts, children, descriptors
 
 LIMIT = 60 * SCALE
 # a long run is worth more, but takes its time

@@ -20,8 +20,8 @@ import venv
 
 import pytest
 
-from harness import (APPS, SCALE, Connection, Late, accepts, children, get,
-                     poll, program)
+from harness import APPS, SCALE, Connection, Late, get, poll, program
+from procfs import accepts, children
 
 LIMIT = 60 * SCALE
 TABLE = pathlib.Path(__file__).parents[2] / "src" / "conf" / "options.def"

@@ -4,7 +4,8 @@ is accounted for."""
 import random
 import re
 
-from harness import get, rss
+from harness import get
+from procfs import rss
 
 MB = 1 << 20
 

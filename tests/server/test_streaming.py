@@ -7,7 +7,8 @@ import time
 
 import pytest
 
-from harness import DEADLINE, get, poll, rss
+from harness import DEADLINE, get, poll
+from procfs import rss
 
 SHARED = ("streams", "-o", "log.format=uvicorn")
 BLOCK = bytes(range(256)) * 256
