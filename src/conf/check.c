@@ -14,16 +14,20 @@
 
 #include "ctl/ctl.h"
 
-/* Who set it, for messages; NULL is the default. */
-#define WHERE(p, member)	((p)->where[OPT_##member])
+/* Who set it, for messages. */
+#define WHERE(p, member)	(&(p)->conf->sources[OPT_##member])
 
 static void
 check_app(struct conf_parse *p)
 {
+	const struct conf_source *where = WHERE(p, app);
+	struct conf_source file = { CONF_BY_FILE, p->conf->file, 0 };
+
+	if (where->origin == CONF_BY_DEFAULT && p->conf->file[0] != '\0')
+		where = &file;
 	if (p->conf->app[0] == '\0' && !p->bad[OPT_app])
-		conf_error(p, WHERE(p, app) != NULL ? WHERE(p, app) :
-		    p->conf->file[0] != '\0' ? p->conf->file : NULL, "app",
-		    "no application is named (app = \"module:attribute\";)");
+		conf_error(p, where, "app", "no application is named "
+		    "(app = \"module:attribute\";)");
 }
 
 static void
@@ -111,9 +115,9 @@ static void
 check_unix_path(struct conf_parse *p, const struct conf_listen *l)
 {
 	if (l->path[0] == '\0')
-		conf_error(p, l->source, "listen", "the path is empty");
+		conf_error(p, &l->source, "listen", "the path is empty");
 	else if (strlen(l->path) > CONF_UNIX_PATH_MAX)
-		conf_error(p, l->source, "listen",
+		conf_error(p, &l->source, "listen",
 		    "%s: longer than the %zu bytes of a UNIX socket's path",
 		    l->path, CONF_UNIX_PATH_MAX);
 }
@@ -135,8 +139,10 @@ check_listen(struct conf_parse *p)
 			continue;
 		buf_reset(&text);
 		conf_listen_text(&c->listen[i], &text);
-		conf_error(p, c->listen[i].source, "listen",
-		    "%s: already at %s", buf_str(&text), c->listen[j].source);
+		buf_puts(&text, ": already at ");
+		conf_source_text(&c->listen[j].source, &text);
+		conf_error(p, &c->listen[i].source, "listen", "%s",
+		    buf_str(&text));
 	}
 	buf_fini(&text);
 }
@@ -144,10 +150,12 @@ check_listen(struct conf_parse *p)
 static void
 default_listener(struct conf_parse *p)
 {
+	static const struct conf_source by_default = { CONF_BY_DEFAULT, "",
+	    0 };
 	struct conf_listen *l;
 
 	if (p->conf->nlisten == 0 &&
-	    (l = conf_listen_add(p, "default")) != NULL)
+	    (l = conf_listen_add(p, &by_default)) != NULL)
 		(void)conf_listen_address(p, l, "listen", "127.0.0.1:8000");
 }
 
@@ -186,7 +194,7 @@ static void
 check_metrics_listen(struct conf_parse *p)
 {
 	const char *text = p->conf->metrics_listen;
-	struct conf_listen l = { .source = WHERE(p, metrics_listen) };
+	struct conf_listen l = { .source = *WHERE(p, metrics_listen) };
 
 	if (*text != '\0')
 		(void)conf_listen_address(p, &l, "metrics.listen", text);

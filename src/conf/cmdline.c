@@ -14,6 +14,10 @@
 
 struct cmdline;
 
+/* An option as the source of a value; ON_THE_WHOLE, the command line. */
+#define BY_OPTION(name)	(&(struct conf_source){ CONF_BY_CMDLINE, (name), 0 })
+#define ON_THE_WHOLE	BY_OPTION("")
+
 /* `value` is NULL for flags; `name` is the option as it was written */
 typedef void cmdline_f(struct cmdline *, const char *name, const char *value);
 
@@ -29,7 +33,7 @@ struct cmdline_option {
 struct assignment {
 	const struct conf_option	*option;
 	const char			*value;
-	char				*where;
+	struct conf_source		 where;
 };
 
 struct cmdline {
@@ -130,14 +134,11 @@ on_server_header(struct cmdline *c, const char *name,
 
 static void
 assign(struct cmdline *c, const struct conf_option *o, const char *value,
-    const char *where)
+    const char *name)
 {
-	char *copy = conf_strdup(&c->parse, where);
-
-	if (copy == NULL)
-		return;
 	/* room for one an argument was made by the caller */
-	c->set[c->nset++] = (struct assignment){ o, value, copy };
+	c->set[c->nset++] = (struct assignment){ o, value,
+	    conf_keep_source(&c->parse, BY_OPTION(name)) };
 }
 
 static void
@@ -149,7 +150,7 @@ on_option(struct cmdline *c, const char *name, const char *value)
 	char key[64], hint[64];
 
 	if (eq == NULL) {
-		conf_error(&c->parse, name, NULL, "expected KEY=VALUE, given "
+		conf_error(&c->parse, BY_OPTION(name), NULL, "expected KEY=VALUE, given "
 		    "\"%s\"", value);
 		return;
 	}
@@ -167,7 +168,7 @@ on_option(struct cmdline *c, const char *name, const char *value)
 	for (o = conf_options; o < conf_options + CONF_NOPTIONS; o++)
 		conf_nearest(&near, o->key);
 	conf_hint(&near, hint, sizeof(hint));
-	conf_error(&c->parse, name, key, "unknown option%s", hint);
+	conf_error(&c->parse, BY_OPTION(name), key, "unknown option%s", hint);
 }
 
 static const struct cmdline_option options[] = {
@@ -290,10 +291,10 @@ no_such_option(struct cmdline *c, const char *name)
 		if (o->cmdline[0] == '-')
 			conf_nearest(&near, o->cmdline + 2);
 	if (near.best[0] != '\0')
-		conf_error(&c->parse, name, NULL,
+		conf_error(&c->parse, BY_OPTION(name), NULL,
 		    "no such option, did you mean --%s?", near.best);
 	else
-		conf_error(&c->parse, name, NULL, "no such option");
+		conf_error(&c->parse, BY_OPTION(name), NULL, "no such option");
 	c->lost = true;
 }
 
@@ -306,7 +307,7 @@ value_for(struct cmdline *c, const char *name, const char *attached,
 		return attached;
 	if (**next != NULL)
 		return *(*next)++;
-	conf_error(&c->parse, name, NULL, "requires an argument");
+	conf_error(&c->parse, BY_OPTION(name), NULL, "requires an argument");
 	return NULL;
 }
 
@@ -333,7 +334,7 @@ read_long(struct cmdline *c, const char *arg, char *const **next)
 	    o != NULL ? o->type != CONF_T_bool :
 	    unsupported[other].takes_value;
 	if (!takes_value && value != NULL) {
-		conf_error(&c->parse, name, NULL, "takes no value");
+		conf_error(&c->parse, BY_OPTION(name), NULL, "takes no value");
 		return;
 	}
 	if (takes_value && (value = value_for(c, name, value, next)) == NULL)
@@ -343,7 +344,7 @@ read_long(struct cmdline *c, const char *arg, char *const **next)
 	else if (o != NULL)
 		assign(c, o, takes_value ? value : "true", name);
 	else
-		conf_error(&c->parse, name, NULL,
+		conf_error(&c->parse, BY_OPTION(name), NULL,
 		    "not supported by this version");
 }
 
@@ -358,7 +359,7 @@ read_short(struct cmdline *c, const char *arg, char *const **next)
 	for (arg++; *arg != '\0'; arg++) {
 		name[1] = *arg;
 		if ((o = find_letter(*arg)) == NULL) {
-			conf_error(&c->parse, name, NULL, "no such option");
+			conf_error(&c->parse, BY_OPTION(name), NULL, "no such option");
 			return;
 		}
 		if (o->metavar == NULL) {
@@ -383,7 +384,7 @@ read_argv(struct cmdline *c, char *const *argv)
 		argv++;
 		if (only_words || arg[0] != '-' || arg[1] == '\0') {
 			if (c->app != NULL && !c->lost)
-				conf_error(&c->parse, "--", arg,
+				conf_error(&c->parse, ON_THE_WHOLE, arg,
 				    "unexpected extra argument");
 			else
 				c->app = arg;
@@ -397,7 +398,7 @@ read_argv(struct cmdline *c, char *const *argv)
 	}
 	if (c->file == NULL && c->app == NULL && c->parse.nerrors == 0 &&
 	    c->action < CONF_VERSION)
-		conf_error(&c->parse, "--", NULL, "neither a configuration "
+		conf_error(&c->parse, ON_THE_WHOLE, NULL, "neither a configuration "
 		    "file (-c FILE) nor an application (module:attribute) "
 		    "is given");
 }
@@ -411,7 +412,7 @@ number_of(struct cmdline *c, const char *name, const char *text,
 	uint64_t n;
 
 	if (str_to_uint(str_of(text), &n) == -1 || n < min || n > max) {
-		conf_error(&c->parse, name, NULL,
+		conf_error(&c->parse, BY_OPTION(name), NULL,
 		    "expected an integer, %u to %u, given \"%s\"", min, max,
 		    text);
 		return -1;
@@ -427,14 +428,15 @@ listen_tcp(struct cmdline *c)
 	struct conf_listen *l;
 	size_t n = strlen(host);
 
-	l = conf_listen_add(&c->parse, c->port != NULL ? "--port" : "--host");
+	l = conf_listen_add(&c->parse,
+	    BY_OPTION(c->port != NULL ? "--port" : "--host"));
 	if (l == NULL)
 		return;
 	l->port = 8000;
 	if (n >= 2 && host[0] == '[' && host[n - 1] == ']')
 		host++, n -= 2;
 	if (conf_listen_host(&c->parse, l, host, n) == -1)
-		conf_error(&c->parse, "--host", NULL,
+		conf_error(&c->parse, BY_OPTION("--host"), NULL,
 		    "\"%s\": not a host name or an address", c->host);
 	if (c->port != NULL)
 		(void)number_of(c, "--port", c->port, 0, 65535, &l->port);
@@ -443,7 +445,7 @@ listen_tcp(struct cmdline *c)
 static void
 listen_unix(struct cmdline *c)
 {
-	struct conf_listen *l = conf_listen_add(&c->parse, "--uds");
+	struct conf_listen *l = conf_listen_add(&c->parse, BY_OPTION("--uds"));
 	char *path;
 
 	if (l == NULL || (path = conf_strdup(&c->parse, c->uds)) == NULL)
@@ -457,7 +459,7 @@ listen_unix(struct cmdline *c)
 static void
 listen_fd(struct cmdline *c)
 {
-	struct conf_listen *l = conf_listen_add(&c->parse, "--fd");
+	struct conf_listen *l = conf_listen_add(&c->parse, BY_OPTION("--fd"));
 	unsigned fd;
 
 	if (l == NULL)
@@ -479,7 +481,7 @@ apply_listeners(struct cmdline *c)
 	size_t i;
 
 	if (kinds > 1) {
-		conf_error(&c->parse, "--", NULL, "--host and --port, --uds, "
+		conf_error(&c->parse, ON_THE_WHOLE, NULL, "--host and --port, --uds, "
 		    "--fd and -o listen exclude one another");
 		return;
 	}
@@ -492,7 +494,8 @@ apply_listeners(struct cmdline *c)
 	else if (c->fd != NULL)
 		listen_fd(c);
 	for (i = 0; i < c->nlisten; i++)
-		if ((l = conf_listen_add(&c->parse, "-o")) != NULL)
+		if ((l = conf_listen_add(&c->parse,
+		    BY_OPTION("-o"))) != NULL)
 			(void)conf_listen_address(&c->parse, l, "listen",
 			    c->listen[i]);
 	if (c->backlog == NULL || number_of(c, "--backlog", c->backlog, 1,
@@ -507,23 +510,30 @@ apply_listeners(struct cmdline *c)
 /* What uvicorn takes for something else than the option's key does: no
  * workers are one, and no time for idle connections is none, not no limit. */
 static const struct {
+	enum conf_origin origin;
 	const char	*name, *value, *meaning;
 } special_values[] = {
-	{ "$WEB_CONCURRENCY", "0", "1" },
-	{ "--workers", "0", "1" },
-	{ "--timeout-keep-alive", "0", "1ns" },
+	{ CONF_BY_ENVIRONMENT, "WEB_CONCURRENCY", "0", "1" },
+	{ CONF_BY_CMDLINE, "--workers", "0", "1" },
+	{ CONF_BY_CMDLINE, "--timeout-keep-alive", "0", "1ns" },
 };
+
+static bool
+is_by(const struct conf_source *s, enum conf_origin origin, const char *name)
+{
+	return s->origin == origin && strcmp(s->name, name) == 0;
+}
 
 /* Lists grow with every mention: by all of a name, by the parts of -o's. */
 static void
 extend(struct cmdline *c, const struct conf_option *o, const char *value,
-    const char *where)
+    const struct conf_source *where)
 {
 	struct conf_list list = { 0 };
 	struct conf_value v = { .kind = CONF_K_LIST, .list = &list };
 
 	if (conf_list_copy(&list, conf_member(c->parse.conf, o)) == -1 ||
-	    (strcmp(where, "-o") == 0 ? conf_list_split(&list, value) :
+	    (is_by(where, CONF_BY_CMDLINE, "-o") ? conf_list_split(&list, value) :
 	    conf_list_add(&list, value)) == -1)
 		c->parse.nomem = true;
 	else
@@ -541,7 +551,7 @@ begin_lists(struct cmdline *c)
 	for (a = c->set; a < c->set + c->nset; a++)
 		if (a->option->type != CONF_T_list)
 			continue;
-		else if (strcmp(a->where, "-o") == 0)
+		else if (is_by(&a->where, CONF_BY_CMDLINE, "-o"))
 			conf_list_clear(conf_member(c->parse.conf, a->option));
 		else if (conf_set_default(c->parse.conf, a->option) == -1)
 			c->parse.nomem = true;
@@ -549,12 +559,13 @@ begin_lists(struct cmdline *c)
 
 static void
 set(struct cmdline *c, const struct conf_option *o, const char *value,
-    const char *where)
+    const struct conf_source *where)
 {
 	size_t i;
 
 	for (i = 0; i < countof(special_values); i++)
-		if (strcmp(where, special_values[i].name) == 0 &&
+		if (is_by(where, special_values[i].origin,
+		    special_values[i].name) &&
 		    strcmp(value, special_values[i].value) == 0)
 			value = special_values[i].meaning;
 	if (o->type == CONF_T_list)
@@ -566,7 +577,9 @@ set(struct cmdline *c, const struct conf_option *o, const char *value,
 static void
 apply_environment(struct cmdline *c)
 {
-	const char *value = getenv("WEB_CONCURRENCY");
+	static const struct conf_source where = { CONF_BY_ENVIRONMENT,
+	    "WEB_CONCURRENCY", 0 };
+	const char *value = getenv(where.name);
 	size_t i;
 
 	if (value == NULL || *value == '\0')
@@ -574,7 +587,7 @@ apply_environment(struct cmdline *c)
 	for (i = 0; i < c->nset; i++)
 		if (c->set[i].option == &conf_options[OPT_workers_count])
 			return;
-	set(c, &conf_options[OPT_workers_count], value, "$WEB_CONCURRENCY");
+	set(c, &conf_options[OPT_workers_count], value, &where);
 }
 
 static void
@@ -584,17 +597,17 @@ apply_switches(struct cmdline *c)
 
 	if (c->access_log == 0)
 		conf_set_text(p, &conf_options[OPT_log_access], "off",
-		    "--no-access-log");
+		    BY_OPTION("--no-access-log"));
 	else if (c->access_log == 1 && strcmp(p->conf->log_access, "off") == 0)
 		conf_set_text(p, &conf_options[OPT_log_access], "stdout",
-		    "--access-log");
+		    BY_OPTION("--access-log"));
 	if (c->server_header == 0)
 		conf_set_text(p, &conf_options[OPT_server_header], "",
-		    "--no-server-header");
+		    BY_OPTION("--no-server-header"));
 	else if (c->server_header == 1 && p->conf->server_header[0] == '\0')
 		conf_set_text(p, &conf_options[OPT_server_header],
 		    conf_options[OPT_server_header].def.text,
-		    "--server-header");
+		    BY_OPTION("--server-header"));
 }
 
 static void
@@ -606,20 +619,17 @@ apply(struct cmdline *c)
 	apply_environment(c);
 	begin_lists(c);
 	for (a = c->set; a < c->set + c->nset; a++)
-		set(c, a->option, a->value, a->where);
+		set(c, a->option, a->value, &a->where);
 	apply_switches(c);
 	apply_listeners(c);
 	if (c->app != NULL)
-		conf_set_text(p, &conf_options[OPT_app], c->app, "APP");
+		conf_set_text(p, &conf_options[OPT_app], c->app,
+		    BY_OPTION("APP"));
 }
 
 static void
 cmdline_fini(struct cmdline *c)
 {
-	size_t i;
-
-	for (i = 0; i < c->nset; i++)
-		free(c->set[i].where);
 	free(c->set);
 	free(c->listen);
 }
@@ -628,6 +638,8 @@ struct conf *
 conf_from_argv(int argc, char *const argv[], enum conf_action *action,
     struct buf *errors, bool *usage)
 {
+	static const struct conf_source by_default = { CONF_BY_DEFAULT, "",
+	    0 };
 	struct cmdline c = { .action = CONF_RUN, .access_log = -1,
 	    .server_header = -1 };
 	struct conf *conf = NULL;
@@ -660,7 +672,7 @@ conf_from_argv(int argc, char *const argv[], enum conf_action *action,
 	else
 		/* a developer at a terminal expects uvicorn's lines */
 		conf_set_text(&c.parse, &conf_options[OPT_log_format],
-		    "uvicorn", "default");
+		    "uvicorn", &by_default);
 	apply(&c);
 	if (loaded == 0)
 		conf = conf_parse_finish(&c.parse);

@@ -106,7 +106,8 @@ conf_new(void)
 
 	if (c == NULL)
 		return NULL;
-	if ((c->file = strdup("")) == NULL)
+	c->sources = calloc(CONF_NOPTIONS, sizeof(*c->sources));
+	if (c->sources == NULL || (c->file = strdup("")) == NULL)
 		goto fail;
 	for (i = 0; i < CONF_NOPTIONS; i++)
 		if (conf_set_default(c, &conf_options[i]) == -1)
@@ -131,6 +132,8 @@ conf_free(struct conf **cp)
 		else if (o->type == CONF_T_list)
 			conf_list_clear(conf_member(c, o));
 	conf_listen_clear(c);
+	conf_list_clear(&c->names);
+	free(c->sources);
 	free(c->file);
 	free(c);
 	*cp = NULL;
@@ -197,10 +200,6 @@ conf_parse_init(struct conf_parse *p, struct buf *errors)
 void
 conf_parse_fini(struct conf_parse *p)
 {
-	size_t i;
-
-	for (i = 0; i < CONF_NOPTIONS; i++)
-		free(p->where[i]);
 	conf_free(&p->conf);
 }
 
@@ -219,16 +218,84 @@ conf_parse_finish(struct conf_parse *p)
 	return c;
 }
 
+const struct conf_source *
+conf_source(const struct conf *c, const char *key)
+{
+	const struct conf_option *o = conf_option_by_key(key);
+
+	return o != NULL ? &c->sources[o - conf_options] : NULL;
+}
+
+struct conf_source
+conf_keep_source(struct conf_parse *p, const struct conf_source *s)
+{
+	struct conf_list *names = &p->conf->names;
+	struct conf_source kept = *s;
+	size_t i;
+
+	for (i = 0; i < names->n && strcmp(names->at[i], s->name) != 0; i++)
+		;
+	if (i == names->n && conf_list_add(names, s->name) == -1) {
+		p->nomem = true;
+		kept.name = "";
+	} else
+		kept.name = names->at[i];
+	return kept;
+}
+
 void
-conf_error(struct conf_parse *p, const char *where, const char *key,
-    const char *fmt, ...)
+conf_source_text(const struct conf_source *s, struct buf *b)
+{
+	switch (s->origin) {
+	case CONF_BY_FILE:
+		buf_puts(b, s->name);
+		if (s->line > 0)
+			buf_printf(b, ":%u", s->line);
+		break;
+	case CONF_BY_ENVIRONMENT:
+		buf_printf(b, "$%s", s->name);
+		break;
+	case CONF_BY_CMDLINE:
+		buf_puts(b, s->name);
+		break;
+	case CONF_BY_DEFAULT:
+		break;
+	}
+}
+
+void
+conf_complain(struct buf *b, const struct conf_source *where,
+    const char *key, const char *fmt, ...)
+{
+	size_t before = b->len;
+	char *text;
+	va_list ap;
+	int n;
+
+	va_start(ap, fmt);
+	n = vasprintf(&text, fmt, ap);
+	va_end(ap);
+	if (where != NULL)
+		conf_source_text(where, b);
+	if (b->len > before)
+		buf_puts(b, ": ");
+	if (key != NULL)
+		buf_printf(b, "%s: ", key);
+	buf_printf(b, "%s\n", n != -1 ? text : fmt);
+	if (n != -1)
+		free(text);
+}
+
+void
+conf_error(struct conf_parse *p, const struct conf_source *where,
+    const char *key, const char *fmt, ...)
 {
 	char *text;
 	va_list ap;
 	int n;
 
 	p->nerrors++;
-	if (where != NULL && where[0] == '-')
+	if (where != NULL && where->origin == CONF_BY_CMDLINE)
 		p->usage = true;
 	va_start(ap, fmt);
 	n = vasprintf(&text, fmt, ap);
@@ -237,12 +304,7 @@ conf_error(struct conf_parse *p, const char *where, const char *key,
 		p->nomem = true;
 		return;
 	}
-	/* "--" alone stands for the command line as a whole */
-	if (where != NULL && strcmp(where, "--") != 0)
-		buf_printf(p->errors, "%s: ", where);
-	if (key != NULL)
-		buf_printf(p->errors, "%s: ", key);
-	buf_printf(p->errors, "%s\n", text);
+	conf_complain(p->errors, where, key, "%s", text);
 	free(text);
 }
 

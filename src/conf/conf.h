@@ -24,6 +24,19 @@ enum conf_interface { CONF_ASGI_AUTO, CONF_ASGI3, CONF_ASGI2 };
 
 enum conf_listen_kind { CONF_LISTEN_TCP, CONF_LISTEN_UNIX, CONF_LISTEN_FD };
 
+/* Where a value comes from. */
+enum conf_origin {
+	CONF_BY_DEFAULT, CONF_BY_FILE, CONF_BY_ENVIRONMENT, CONF_BY_CMDLINE
+};
+
+struct conf_source {
+	enum conf_origin origin;
+	/* of the file, the variable, the option; "": the command line as a
+	 * whole. Lives as long as the configuration. */
+	const char	*name;
+	unsigned	 line;		/* of the file; 0: all of it */
+};
+
 /* One element of `listen`. */
 struct conf_listen {
 	enum conf_listen_kind kind;
@@ -34,7 +47,7 @@ struct conf_listen {
 	char		*owner, *group;	/* UNIX, "" keeps the process's */
 	int		 fd;		/* inherited descriptor */
 	int		 backlog;
-	char		*source;	/* "asgid.conf:12", for errors */
+	struct conf_source source;
 };
 
 /* Strings, in the order they were given. */
@@ -62,6 +75,8 @@ struct conf {
 	struct conf_listen *listen;
 	size_t		 nlisten;
 	char		*file;		/* where it came from, or "" */
+	struct conf_source *sources;	/* one an option, in the table's order */
+	struct conf_list names;		/* of the sources, each once */
 };
 
 /* What the command line asked for. */
@@ -105,6 +120,15 @@ enum conf_class conf_diff(const struct conf *from, const struct conf *to,
 /* Options of class CONF_RESTART get the value they have in `from`; before
  * anybody uses `to`. 0, or -1 with errno. */
 int	 conf_keep_fixed(struct conf *to, const struct conf *from);
+
+/* Who set this option. */
+const struct conf_source *conf_source(const struct conf *, const char *key);
+/* "asgid.conf:12", "--port", "$WEB_CONCURRENCY"; nothing for a default. */
+void	 conf_source_text(const struct conf_source *, struct buf *);
+/* One line, as all errors are told: "asgid.conf:12: user: no such user: joe".
+ * Source and key may be NULL. */
+void	 conf_complain(struct buf *, const struct conf_source *,
+	    const char *key, const char *fmt, ...) PRINTF(4, 5);
 
 /* An element of `listen` for people and for comparing: "127.0.0.1:80",
  * "unix:/x", "fd:3". */

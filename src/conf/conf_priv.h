@@ -61,8 +61,6 @@ struct conf_parse {
 	bool		 usage;		/* an error of the command line */
 	bool		 outside;	/* look at what the values name, too */
 	bool		 nomem;
-	/* who set it: "asgid.conf:12", "--workers"; NULL is the default */
-	char		*where[CONF_NOPTIONS];
 	bool		 bad[CONF_NOPTIONS];	/* given, and refused */
 };
 
@@ -87,9 +85,12 @@ int	 conf_parse_init(struct conf_parse *, struct buf *errors);
  * be called. */
 struct conf *conf_parse_finish(struct conf_parse *);
 void	 conf_parse_fini(struct conf_parse *);
-/* One line: "where: key: text"; where and key may be NULL. */
-void	 conf_error(struct conf_parse *, const char *where, const char *key,
+/* One line, see conf_complain(). */
+void	 conf_error(struct conf_parse *, const struct conf_source *where, const char *key,
 	    const char *fmt, ...) PRINTF(4, 5);
+/* The same with a name that lives as long as the configuration. */
+struct conf_source conf_keep_source(struct conf_parse *,
+	    const struct conf_source *);
 /* A copy that is never NULL unless p->nomem is set. */
 char	*conf_strdup(struct conf_parse *, const char *);
 const struct conf_option *conf_option_by_key(const char *);
@@ -99,9 +100,9 @@ int	 conf_set_default(struct conf *, const struct conf_option *);
 /* value.c */
 /* Convert, check the bounds and store; 0, or -1 after conf_error(). */
 int	 conf_set(struct conf_parse *, const struct conf_option *,
-	    const struct conf_value *, const char *where);
+	    const struct conf_value *, const struct conf_source *where);
 int	 conf_set_text(struct conf_parse *, const struct conf_option *,
-	    const char *text, const char *where);
+	    const char *text, const struct conf_source *where);
 /* "the string \"x\"", for messages. */
 void	 conf_describe(const struct conf_value *, char *, size_t);
 /* Octal digits up to 0777: 0, or -1. */
@@ -129,7 +130,7 @@ void	 conf_hint(const struct conf_nearest *, char *, size_t);
 #define CONF_UNIX_PATH_MAX	\
 	(sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 /* A new element with its defaults; NULL when out of memory. */
-struct conf_listen *conf_listen_add(struct conf_parse *, const char *where);
+struct conf_listen *conf_listen_add(struct conf_parse *, const struct conf_source *where);
 void	 conf_listen_clear(struct conf *);
 /* Take back the one added last: it has an error. */
 void	 conf_listen_drop(struct conf *);

@@ -20,7 +20,6 @@ conf_listen_drop(struct conf *c)
 	free(l->path);
 	free(l->owner);
 	free(l->group);
-	free(l->source);
 }
 
 void
@@ -33,7 +32,7 @@ conf_listen_clear(struct conf *c)
 }
 
 struct conf_listen *
-conf_listen_add(struct conf_parse *p, const char *where)
+conf_listen_add(struct conf_parse *p, const struct conf_source *where)
 {
 	struct conf *c = p->conf;
 	struct conf_listen *l;
@@ -54,7 +53,7 @@ conf_listen_add(struct conf_parse *p, const char *where)
 		.group = conf_strdup(p, ""),
 		.fd = -1,
 		.backlog = CONF_BACKLOG,
-		.source = conf_strdup(p, where),
+		.source = conf_keep_source(p, where),
 	};
 	return p->nomem ? NULL : l;
 }
@@ -63,7 +62,7 @@ static int
 bad_address(struct conf_parse *p, const struct conf_listen *l,
     const char *key, const char *text, const char *why)
 {
-	conf_error(p, l->source, key, "\"%s\": %s", text, why);
+	conf_error(p, &l->source, key, "\"%s\": %s", text, why);
 	return -1;
 }
 

@@ -20,7 +20,6 @@
 #include "base/fd.h"
 #include "base/str.h"
 
-#define WHERE_MAX	(PATH_MAX + 16)
 #define INCLUDE_DEPTH	10	/* libconfig's own limit */
 
 struct load {
@@ -28,13 +27,14 @@ struct load {
 	const char		*name;	/* of the outermost text */
 };
 
-static void
-where_of(const struct load *l, const config_setting_t *s, char *where)
+static struct conf_source
+source_of(const struct load *l, const config_setting_t *s)
 {
 	const char *file = config_setting_source_file(s);
 
-	snprintf(where, WHERE_MAX, "%s:%u", file != NULL ? file : l->name,
-	    (unsigned)config_setting_source_line(s));
+	return (struct conf_source){ CONF_BY_FILE,
+	    file != NULL ? file : l->name,
+	    (unsigned)config_setting_source_line(s) };
 }
 
 static void
@@ -74,13 +74,13 @@ static void
 wrong_type(struct load *l, const config_setting_t *s, const char *key,
     const char *expected)
 {
-	char where[WHERE_MAX], given[128];
+	struct conf_source where = source_of(l, s);
+	char given[128];
 	struct conf_value v;
 
 	value_of(s, &v);
 	conf_describe(&v, given, sizeof(given));
-	where_of(l, s, where);
-	conf_error(l->p, where, key, "expected %s, given %s", expected, given);
+	conf_error(l->p, &where, key, "expected %s, given %s", expected, given);
 }
 
 /* ---- listen ------------------------------------------------------------- */
@@ -203,14 +203,14 @@ listen_unknown(struct load *l, const config_setting_t *s)
 {
 	const char *name = config_setting_name(s);
 	struct conf_nearest near = { .wrong = name };
-	char where[WHERE_MAX], hint[64];
+	struct conf_source where = source_of(l, s);
+	char hint[64];
 	size_t i;
 
 	for (i = 0; i < countof(listen_members); i++)
 		conf_nearest(&near, listen_members[i].name);
 	conf_hint(&near, hint, sizeof(hint));
-	where_of(l, s, where);
-	conf_error(l->p, where, NULL, "listen.%s: unknown option%s", name,
+	conf_error(l->p, &where, NULL, "listen.%s: unknown option%s", name,
 	    hint);
 }
 
@@ -240,10 +240,10 @@ listen_group(struct load *l, config_setting_t *group, struct conf_listen *to)
 	if (l->p->nerrors > before)
 		return;		/* what follows may be its consequence */
 	if (kinds != 1)
-		conf_error(l->p, to->source, "listen",
+		conf_error(l->p, &to->source, "listen",
 		    "expected exactly one of address, unix and fd");
 	else if (unix_only != NULL && to->kind != CONF_LISTEN_UNIX)
-		conf_error(l->p, to->source, "listen",
+		conf_error(l->p, &to->source, "listen",
 		    "%s is for UNIX sockets only",
 		    config_setting_name(unix_only));
 }
@@ -252,7 +252,7 @@ static void
 listen_element(struct load *l, config_setting_t *s)
 {
 	const char *text = config_setting_get_string(s);
-	char where[WHERE_MAX];
+	struct conf_source where = source_of(l, s);
 	unsigned before = l->p->nerrors;
 	struct conf_listen *to;
 
@@ -260,8 +260,7 @@ listen_element(struct load *l, config_setting_t *s)
 		wrong_type(l, s, "listen", "an address or a group { }");
 		return;
 	}
-	where_of(l, s, where);
-	if ((to = conf_listen_add(l->p, where)) == NULL)
+	if ((to = conf_listen_add(l->p, &where)) == NULL)
 		return;
 	if (text != NULL)
 		(void)conf_listen_address(l->p, to, "listen", text);
@@ -329,17 +328,16 @@ load_option(struct load *l, const config_setting_t *s,
 {
 	struct conf_list list = { 0 };
 	struct conf_value v;
-	char where[WHERE_MAX];
+	struct conf_source where = source_of(l, s);
 
 	value_of(s, &v);
-	where_of(l, s, where);
 	if (o->type == CONF_T_list && v.kind == CONF_K_LIST) {
 		v.list = &list;
 		if (load_strings(l, s, o->key, &list) == 0)
-			(void)conf_set(l->p, o, &v, where);
+			(void)conf_set(l->p, o, &v, &where);
 		conf_list_clear(&list);
 	} else {
-		(void)conf_set(l->p, o, &v, where);
+		(void)conf_set(l->p, o, &v, &where);
 	}
 }
 
@@ -347,7 +345,8 @@ static void
 unknown(struct load *l, const config_setting_t *s, const char *key)
 {
 	struct conf_nearest near = { .wrong = key };
-	char where[WHERE_MAX], hint[64], group[32];
+	struct conf_source where = source_of(l, s);
+	char hint[64], group[32];
 	const struct conf_option *o;
 	const char *dot;
 
@@ -362,8 +361,7 @@ unknown(struct load *l, const config_setting_t *s, const char *key)
 		conf_nearest(&near, o->key);
 	}
 	conf_hint(&near, hint, sizeof(hint));
-	where_of(l, s, where);
-	conf_error(l->p, where, key, "unknown option%s", hint);
+	conf_error(l->p, &where, key, "unknown option%s", hint);
 }
 
 /* `prefix` is "" or "limits."; groups are one level deep in the table, yet
@@ -418,10 +416,9 @@ static void scan_text(struct scan *, const char *);
 static void
 scan_error(struct scan *sc, struct str token, const char *why)
 {
-	char where[WHERE_MAX];
+	struct conf_source where = { CONF_BY_FILE, sc->name, sc->line };
 
-	snprintf(where, sizeof(where), "%s:%u", sc->name, sc->line);
-	conf_error(sc->p, where, NULL, STR_FMT "%s%s", STR_ARG(token),
+	conf_error(sc->p, &where, NULL, STR_FMT "%s%s", STR_ARG(token),
 	    token.n > 0 ? ": " : "", why);
 	sc->result = -1;
 }
@@ -609,7 +606,7 @@ conf_load_text(struct conf_parse *p, const char *text, const char *name)
 {
 	struct scan sc = { .p = p, .name = name, .line = 1 };
 	struct load l = { .p = p, .name = name };
-	char where[WHERE_MAX];
+	struct conf_source where;
 	const char *file;
 	config_t config;
 	int result = -1;
@@ -628,9 +625,10 @@ conf_load_text(struct conf_parse *p, const char *text, const char *name)
 		result = 0;
 	} else {
 		file = config_error_file(&config);
-		snprintf(where, sizeof(where), "%s:%d",
-		    file != NULL ? file : name, config_error_line(&config));
-		conf_error(p, where, NULL, "%s", config_error_text(&config));
+		where = (struct conf_source){ CONF_BY_FILE,
+		    file != NULL ? file : name,
+		    (unsigned)config_error_line(&config) };
+		conf_error(p, &where, NULL, "%s", config_error_text(&config));
 	}
 	config_destroy(&config);
 	return result;

@@ -228,7 +228,7 @@ convert(struct conf_parse *p, const struct conf_option *o,
 
 static void
 expected(struct conf_parse *p, const struct conf_option *o,
-    const struct conf_value *v, const char *where)
+    const struct conf_value *v, const struct conf_source *where)
 {
 	struct conf_nearest near = { .wrong = has_text(v) ? v->text : "" };
 	char given[128], hint[64];
@@ -279,7 +279,7 @@ within(const struct conf *c, const struct conf_option *o)
 
 static void
 out_of_bounds(struct conf_parse *p, const struct conf_option *o,
-    const struct conf_value *v, const char *where)
+    const struct conf_value *v, const struct conf_source *where)
 {
 	char low[32], high[32], given[128];
 
@@ -300,10 +300,9 @@ out_of_bounds(struct conf_parse *p, const struct conf_option *o,
 
 int
 conf_set(struct conf_parse *p, const struct conf_option *o,
-    const struct conf_value *v, const char *where)
+    const struct conf_value *v, const struct conf_source *where)
 {
 	size_t id = (size_t)(o - conf_options);
-	char *source;
 
 	p->bad[id] = true;
 	if (convert(p, o, v) == -1) {
@@ -317,16 +316,13 @@ conf_set(struct conf_parse *p, const struct conf_option *o,
 		return -1;
 	}
 	p->bad[id] = false;
-	if ((source = conf_strdup(p, where)) != NULL) {
-		free(p->where[id]);
-		p->where[id] = source;
-	}
+	p->conf->sources[id] = conf_keep_source(p, where);
 	return 0;
 }
 
 int
 conf_set_text(struct conf_parse *p, const struct conf_option *o,
-    const char *text, const char *where)
+    const char *text, const struct conf_source *where)
 {
 	struct conf_value v = { .kind = CONF_K_TEXT, .text = text };
 

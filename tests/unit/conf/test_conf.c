@@ -430,6 +430,32 @@ START_TEST(file_errors_are_no_usage_errors)
 }
 END_TEST
 
+/* Who set a value is known by more than by how that is printed. */
+START_TEST(file_with_the_name_of_an_option)
+{
+	static const char *const names[] = { "-x.conf", "--port", "--", "-o",
+	    "$WEB_CONCURRENCY" };
+	char dir[] = "/tmp/test_conf.XXXXXX", line[64], expected[128];
+	FILE *f;
+	size_t i;
+
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	ck_assert_int_eq(chdir(dir), 0);
+	for (i = 0; i < countof(names); i++) {
+		ck_assert_ptr_nonnull(f = fopen(names[i], "w"));
+		fputs("app = \"a:b\";\nworkers = { count = 0; };\n", f);
+		fclose(f);
+		snprintf(line, sizeof(line), "-t -c %s", names[i]);
+		snprintf(expected, sizeof(expected), "%s:2: workers.count: "
+		    "expected 1 to 1024, given the integer 0\n", names[i]);
+		refuse(line, false, expected);
+		unlink(names[i]);
+	}
+	ck_assert_int_eq(chdir("/"), 0);
+	rmdir(dir);
+}
+END_TEST
+
 START_TEST(web_concurrency)
 {
 	struct conf *c;
@@ -640,7 +666,11 @@ START_TEST(from_text)
 	ck_assert_ptr_nonnull(c);
 	ck_assert_str_eq(c->user, "u");
 	ck_assert_str_eq(c->log_format, "combined");
-	ck_assert_str_eq(c->listen[0].source, "default");
+	ck_assert_int_eq(c->listen[0].source.origin, CONF_BY_DEFAULT);
+	ck_assert_int_eq(conf_source(c, "app_dir")->origin, CONF_BY_DEFAULT);
+	ck_assert_int_eq(conf_source(c, "user")->origin, CONF_BY_FILE);
+	ck_assert_str_eq(conf_source(c, "user")->name, "some.conf");
+	ck_assert_uint_eq(conf_source(c, "user")->line, 2);
 	conf_free(&c);
 	c = conf_from_text("listen = 5;", "some.conf", &errors);
 	ck_assert_ptr_null(c);
@@ -715,6 +745,7 @@ conf_suite(void)
 	tcase_add_test(t, actions);
 	tcase_add_loop_test(t, usage_errors, 0, (int)countof(mistakes));
 	tcase_add_test(t, file_errors_are_no_usage_errors);
+	tcase_add_test(t, file_with_the_name_of_an_option);
 	tcase_add_test(t, web_concurrency);
 	tcase_add_test(t, auto_is_the_cpus_we_may_use);
 	tcase_add_test(t, from_text);
