@@ -19,7 +19,7 @@
 
 static struct {
 	PyTypeObject	*type;
-	PyObject	*aloop;		/* borrowed */
+	PyObject	*aloop;
 	PyObject	*cancelled;	/* asyncio.CancelledError */
 	PyObject	*throw, *close;	/* names */
 	struct pool	 pool;
@@ -535,7 +535,7 @@ cycle_init(PyObject *aloop)
 
 	if (asyncio == NULL)
 		return -1;
-	self.aloop = aloop;
+	self.aloop = py_ref(aloop);
 	self.cancelled = PyObject_GetAttrString(asyncio, "CancelledError");
 	Py_DECREF(asyncio);
 	self.throw = PyUnicode_InternFromString("throw");
@@ -545,21 +545,4 @@ cycle_init(PyObject *aloop)
 	    self.close == NULL || self.type == NULL)
 		return -1;
 	return message_init() == -1 ? -1 : port_init(aloop);
-}
-
-void
-cycle_fini(void)
-{
-	PyObject *o;
-
-	port_fini();
-	message_fini();
-	while ((o = pool_drain(&self.pool)) != NULL) {
-		http_head_fini(&((struct cycle *)o)->head);
-		pool_discard(o);
-	}
-	Py_CLEAR(self.type);
-	Py_CLEAR(self.cancelled);
-	Py_CLEAR(self.throw);
-	Py_CLEAR(self.close);
 }

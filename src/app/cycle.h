@@ -64,9 +64,13 @@ struct wait {
 	PyObject	*steps;		/* the future's iterator */
 };
 
-/* Types and free lists. `aloop` is borrowed. 0, or -1 with an exception. */
+/*
+ * Types and free lists: 0, or -1 with an exception.  They stay until the
+ * process ends, as names and the module _asgid do: the last code of the
+ * application (atexit functions, threads that Python joins, destructors) runs
+ * inside the interpreter's end and may still call receive and send.
+ */
 int	 cycle_init(PyObject *aloop);
-void	 cycle_fini(void);
 
 /*
  * The up-calls of the HTTP front; its argument is the application's callable.
@@ -97,7 +101,6 @@ void	 cycle_on_stream(struct cycle *);
 
 /* port.c */
 int	 port_init(PyObject *aloop);
-void	 port_fini(void);
 /* New reference to the receive or send callable. */
 PyObject *port_new(struct cycle *, bool receives);
 /* Let receive() (or those who wait for the writer) look again. */
@@ -105,7 +108,6 @@ void	 port_wake(struct cycle *, bool receives);
 
 /* message.c */
 int	 message_init(void);
-void	 message_fini(void);
 /* The next message for the application, new reference; NULL without an
  * exception when there is none yet. */
 PyObject *message_receive(struct cycle *);

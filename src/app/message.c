@@ -33,13 +33,6 @@ message_init(void)
 	return self.empty != NULL && self.disconnected != NULL ? 0 : -1;
 }
 
-void
-message_fini(void)
-{
-	Py_CLEAR(self.empty);
-	Py_CLEAR(self.disconnected);
-}
-
 /* ---- to the application ------------------------------------------------- */
 
 static PyObject *

@@ -26,7 +26,7 @@ struct port {
 static struct {
 	PyTypeObject	*port, *wait, *done;
 	PyObject	*sent;		/* the one object of type done */
-	PyObject	*aloop;		/* borrowed */
+	PyObject	*aloop;
 	PyObject	*future;	/* asyncio.Future */
 	PyObject	*loop_kw;	/* ("loop",) */
 	struct pool	 ports, waits;
@@ -384,7 +384,7 @@ port_init(PyObject *aloop)
 
 	if (asyncio == NULL)
 		return -1;
-	self.aloop = aloop;
+	self.aloop = py_ref(aloop);
 	self.future = PyObject_GetAttrString(asyncio, "Future");
 	Py_DECREF(asyncio);
 	self.loop_kw = Py_BuildValue("(s)", "loop");
@@ -396,20 +396,4 @@ port_init(PyObject *aloop)
 		return -1;
 	self.sent = self.done->tp_alloc(self.done, 0);
 	return self.sent != NULL ? 0 : -1;
-}
-
-void
-port_fini(void)
-{
-	PyObject *o;
-
-	while ((o = pool_drain(&self.ports)) != NULL ||
-	    (o = pool_drain(&self.waits)) != NULL)
-		pool_discard(o);
-	Py_CLEAR(self.sent);
-	Py_CLEAR(self.port);
-	Py_CLEAR(self.wait);
-	Py_CLEAR(self.done);
-	Py_CLEAR(self.loop_kw);
-	Py_CLEAR(self.future);
 }

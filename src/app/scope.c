@@ -354,6 +354,7 @@ scope_fini(void)
 
 	for (i = 0; i < CACHE_SIZE; i++)
 		Py_CLEAR(self.fields[i]);
+	self.state = NULL;
 	Py_CLEAR(self.template);
 	Py_CLEAR(self.asgi);
 	Py_CLEAR(self.empty);

@@ -18,8 +18,9 @@ struct names {
 
 extern struct names names;
 
-/* 0, or -1 with an exception set. Called by host_start and host_stop. */
+/* 0, or -1 with an exception set. Called by host_start. */
 int	 names_init(void);
+/* For a start that fails; otherwise they stay until the process ends. */
 void	 names_fini(void);
 
 #endif

@@ -68,11 +68,4 @@ pool_discard(PyObject *o)
 	Py_DECREF(type);
 }
 
-/* The next kept object, for the caller to release and discard; NULL: empty. */
-static inline PyObject *
-pool_drain(struct pool *p)
-{
-	return p->len > 0 ? p->objects[--p->len] : NULL;
-}
-
 #endif

@@ -377,25 +377,45 @@ report(void)
 			    stats_lines[id].member, v[id]);
 }
 
+/*
+ * The application may run code until the interpreter is gone: cancelled tasks,
+ * destructors, atexit functions, threads that Python joins.  So what such code
+ * can reach by receive, send or the loop is closed here, never released:
+ * receive() finds http.disconnect, send() raises, the loop says that it is
+ * closed.  What is released is what only C reaches.
+ */
 static void
 stop_all(void)
 {
 	bool served = self.front != NULL;
 
+	/* requests end from here on; nobody is to be told */
 	cycle_on_idle(NULL, NULL);
+	/* while the loop is open: ends of requests wake whom they concern,
+	 * and from here on no cycle has a request */
 	front_free(&self.front);
+	/* its task is cancelled, and main_task_fini() lets it end; its ports
+	 * say from now on that the lifespan is over */
 	lifespan_fini(&self.lifespan);
+	/* ours in the C loop, which main_task_fini() frees */
 	loop_timer_del(self.loop, &self.patience);
 	loop_work_del(self.loop, &self.check);
 	chan_fini(&self.chan);
+	/* cancels and closes: the last turns of the loop */
 	main_task_fini();
+	/* references to the application, whose destructors run now */
 	app_free(&self.app);
+	/* read by front_free's front alone */
 	scope_fini();
-	PyGC_Collect();		/* what only cycles of garbage hold */
+	/* what only cycles of garbage hold would count as left over */
+	PyGC_Collect();
+	/* before host_stop(): the interpreter's end does not free all */
 	if (served)
 		report();
-	cycle_fini();
+	/* one reference of several; the object is a closed loop by now */
 	Py_CLEAR(self.aloop);
+	/* joins threads, calls atexit functions, takes modules apart: types,
+	 * names and free lists must be as they were */
 	host_stop();
 }
 
