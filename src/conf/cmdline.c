@@ -150,8 +150,8 @@ on_option(struct cmdline *c, const char *name, const char *value)
 	char key[64], hint[64];
 
 	if (eq == NULL) {
-		conf_error(&c->parse, BY_OPTION(name), NULL, "expected KEY=VALUE, given "
-		    "\"%s\"", value);
+		conf_error(&c->parse, BY_OPTION(name), NULL,
+		    "expected KEY=VALUE, given \"%s\"", value);
 		return;
 	}
 	snprintf(key, sizeof(key), "%.*s", (int)(eq - value), value);
@@ -359,7 +359,8 @@ read_short(struct cmdline *c, const char *arg, char *const **next)
 	for (arg++; *arg != '\0'; arg++) {
 		name[1] = *arg;
 		if ((o = find_letter(*arg)) == NULL) {
-			conf_error(&c->parse, BY_OPTION(name), NULL, "no such option");
+			conf_error(&c->parse, BY_OPTION(name), NULL,
+			    "no such option");
 			return;
 		}
 		if (o->metavar == NULL) {
@@ -398,9 +399,9 @@ read_argv(struct cmdline *c, char *const *argv)
 	}
 	if (c->file == NULL && c->app == NULL && c->parse.nerrors == 0 &&
 	    c->action < CONF_VERSION)
-		conf_error(&c->parse, ON_THE_WHOLE, NULL, "neither a configuration "
-		    "file (-c FILE) nor an application (module:attribute) "
-		    "is given");
+		conf_error(&c->parse, ON_THE_WHOLE, NULL, "neither a "
+		    "configuration file (-c FILE) nor an application "
+		    "(module:attribute) is given");
 }
 
 /* ---- applying ----------------------------------------------------------- */
@@ -481,8 +482,8 @@ apply_listeners(struct cmdline *c)
 	size_t i;
 
 	if (kinds > 1) {
-		conf_error(&c->parse, ON_THE_WHOLE, NULL, "--host and --port, --uds, "
-		    "--fd and -o listen exclude one another");
+		conf_error(&c->parse, ON_THE_WHOLE, NULL, "--host and "
+		    "--port, --uds, --fd and -o listen exclude one another");
 		return;
 	}
 	if (kinds > 0)
@@ -533,7 +534,8 @@ extend(struct cmdline *c, const struct conf_option *o, const char *value,
 	struct conf_value v = { .kind = CONF_K_LIST, .list = &list };
 
 	if (conf_list_copy(&list, conf_member(c->parse.conf, o)) == -1 ||
-	    (is_by(where, CONF_BY_CMDLINE, "-o") ? conf_list_split(&list, value) :
+	    (is_by(where, CONF_BY_CMDLINE, "-o") ?
+	    conf_list_split(&list, value) :
 	    conf_list_add(&list, value)) == -1)
 		c->parse.nomem = true;
 	else

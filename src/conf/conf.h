@@ -75,7 +75,7 @@ struct conf {
 	struct conf_listen *listen;
 	size_t		 nlisten;
 	char		*file;		/* where it came from, or "" */
-	struct conf_source *sources;	/* one an option, in the table's order */
+	struct conf_source *sources;	/* one an option */
 	struct conf_list names;		/* of the sources, each once */
 };
 

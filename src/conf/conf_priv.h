@@ -86,8 +86,8 @@ int	 conf_parse_init(struct conf_parse *, struct buf *errors);
 struct conf *conf_parse_finish(struct conf_parse *);
 void	 conf_parse_fini(struct conf_parse *);
 /* One line, see conf_complain(). */
-void	 conf_error(struct conf_parse *, const struct conf_source *where, const char *key,
-	    const char *fmt, ...) PRINTF(4, 5);
+void	 conf_error(struct conf_parse *, const struct conf_source *where,
+	    const char *key, const char *fmt, ...) PRINTF(4, 5);
 /* The same with a name that lives as long as the configuration. */
 struct conf_source conf_keep_source(struct conf_parse *,
 	    const struct conf_source *);
@@ -130,7 +130,8 @@ void	 conf_hint(const struct conf_nearest *, char *, size_t);
 #define CONF_UNIX_PATH_MAX	\
 	(sizeof(((struct sockaddr_un *)NULL)->sun_path) - 1)
 /* A new element with its defaults; NULL when out of memory. */
-struct conf_listen *conf_listen_add(struct conf_parse *, const struct conf_source *where);
+struct conf_listen *conf_listen_add(struct conf_parse *,
+	    const struct conf_source *where);
 void	 conf_listen_clear(struct conf *);
 /* Take back the one added last: it has an error. */
 void	 conf_listen_drop(struct conf *);
