@@ -396,7 +396,7 @@ child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
 	if (c->hang > 0)
 		loop_timer_set(loop, &c->watchdog, c->born + c->hang);
 	STAT_ADD(worker_starts, 1);
-	log_info("Started worker process [%d]", (int)c->pid);
+	log_info("Started worker process [%d] as worker %u", (int)c->pid, id);
 	return c;
 fail_slot:
 	stats_slot_release(c->stats, c->slot);

@@ -123,16 +123,16 @@ static void
 do_restart_worker(struct master *m, struct control_client *client,
     const struct ctl_request *r)
 {
-	struct child *c = fleet_find(&m->fleet, number(r->args[0]));
+	struct seat *s = fleet_seat(&m->fleet, number(r->args[0]));
 
-	if (c == NULL)
+	if (s == NULL)
 		control_answer(client, CTL_R_UNKNOWN, "no worker %s",
 		    r->args[0]);
-	else if (m->stopping || fleet_replace(&m->fleet, c) == -1)
+	else if (m->stopping || fleet_replace(&m->fleet, s) == -1)
 		control_answer(client, CTL_R_CONFLICT, "worker %s is being "
 		    "replaced already, or a reload is running", r->args[0]);
 	else
-		wait_for(m, client, r, WAIT_RESTART, c->pid, 0);
+		wait_for(m, client, r, WAIT_RESTART, s->child->pid, 0);
 }
 
 struct comparison {

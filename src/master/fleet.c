@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "master/fleet.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -29,31 +30,14 @@ is_next(const struct seat *s)
 
 /* ---- filling --------------------------------------------------------- */
 
-/* The lowest number that no living worker has. */
-static unsigned
-free_id(struct fleet *f)
-{
-	struct list *n;
-	unsigned id = 1;
-	bool taken;
-
-	do {
-		taken = false;
-		for (n = f->children.next; n != &f->children; n = n->next)
-			if (list_entry(n, struct child, node)->id == id)
-				taken = true;
-	} while (taken && id++ > 0);
-	return id;
-}
-
 /* Before whom a new one stands: the children are in the order of their
- * numbers. */
+ * numbers, and behind those that had the same before them. */
 static struct list *
 place_of(struct fleet *f, unsigned id)
 {
 	struct list *n = f->children.next;
 
-	while (n != &f->children && list_entry(n, struct child, node)->id < id)
+	while (n != &f->children && list_entry(n, struct child, node)->id <= id)
 		n = n->next;
 	return n;
 }
@@ -105,7 +89,7 @@ on_refill(struct loop *loop, struct loop_timer *t)
 
 	if (f->stopping)
 		return;
-	c = child_new(loop, s->cohort->spawn, free_id(f),
+	c = child_new(loop, s->cohort->spawn, s->id,
 	    s->cohort->generation, &child_ops, f);
 	if (c == NULL) {
 		log_err("cannot start a worker: %s", strerror(errno));
@@ -154,7 +138,7 @@ seat_new(struct fleet *f, struct cohort *co)
 	loop_timer_init(&s->refill, on_refill);
 	loop_timer_set(f->loop, &s->refill, mono_now());
 	list_append(&co->seats, &s->node);
-	co->nseats++;
+	s->id = ++co->nseats;
 	return s;
 }
 
@@ -470,6 +454,7 @@ take_away(struct fleet *f)
 	struct seat *s = list_entry(f->now.seats.prev, struct seat, node);
 	struct child *child = s->child, *successor = s->successor;
 
+	assert(s->id == f->now.nseats);
 	if (!s->born)
 		f->unborn--;
 	seat_free(s);
@@ -492,25 +477,25 @@ fleet_scale(struct fleet *f, unsigned count)
 }
 
 int
-fleet_replace(struct fleet *f, struct child *c)
+fleet_replace(struct fleet *f, struct seat *s)
 {
-	if (fleet_is_renewing(f)) {
+	if (fleet_is_renewing(f) || s->child == NULL) {
 		errno = EBUSY;
 		return -1;
 	}
-	return replace(c, CAUSE_ASKED);
+	return replace(s->child, CAUSE_ASKED);
 }
 
-struct child *
-fleet_find(struct fleet *f, unsigned id)
+struct seat *
+fleet_seat(struct fleet *f, unsigned id)
 {
 	struct list *n;
-	struct child *c;
+	struct seat *s;
 
 	for (n = f->now.seats.next; n != &f->now.seats; n = n->next) {
-		c = list_entry(n, struct seat, node)->child;
-		if (c != NULL && c->id == id)
-			return c;
+		s = list_entry(n, struct seat, node);
+		if (s->id == id)
+			return s;
 	}
 	return NULL;
 }

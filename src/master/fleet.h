@@ -2,8 +2,12 @@
  *
  * The set of workers.  It has as many seats as workers are configured; a
  * seat that falls empty is filled again, at once or after a pause that
- * doubles while its workers keep failing early.  What a worker's failure
- * during the first start means, and when to stop, is the owner's decision.
+ * doubles while its workers keep failing early.  The seats of a generation are
+ * numbered from 1, without gaps, and a worker has the number of its seat: who
+ * takes over from it, in its seat or in that of the next generation, has it
+ * too, and while both live two processes have one number.  What a worker's
+ * failure during the first start means, and when to stop, is the owner's
+ * decision.
  *
  * A new generation has seats of its own beside those of the one that serves.
  * When each of them holds a worker that is ready they take over in one step;
@@ -49,6 +53,7 @@ struct seat {
 	struct list		 node;		/* its cohort's */
 	struct fleet		*fleet;
 	struct cohort		*cohort;
+	unsigned		 id;		/* 1.. */
 	struct child		*child;		/* or NULL */
 	struct child		*successor;	/* or NULL */
 	struct loop_timer	 refill;
@@ -98,11 +103,12 @@ bool	 fleet_is_renewing(const struct fleet *);
  * starting. 0, or -1 with errno. */
 #define FLEET_MAX	1024	/* workers.count has the same bound */
 int	 fleet_scale(struct fleet *, unsigned count);
-/* Replace one worker: its successor starts, then it drains. 0, or -1 with
- * errno (EBUSY: that is under way, or a generation is starting). */
-int	 fleet_replace(struct fleet *, struct child *);
-/* A worker that sits in a seat of the serving generation, or NULL. */
-struct child *fleet_find(struct fleet *, unsigned id);
+/* Replace the worker of a seat: its successor starts, then it drains. 0, or -1
+ * with errno (EBUSY: that is under way, the seat is empty, or a generation is
+ * starting). */
+int	 fleet_replace(struct fleet *, struct seat *);
+/* The seat of the serving generation with that number, or NULL. */
+struct seat *fleet_seat(struct fleet *, unsigned id);
 /* After SIGCHLD: see child.h. */
 void	 fleet_check_stopped(struct fleet *);
 bool	 fleet_has(struct fleet *, pid_t);

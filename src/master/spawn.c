@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -72,9 +73,11 @@ close_others_on_exec(void)
 static NORETURN void
 become_worker(const struct spawn *s, const struct birth *b, pid_t master)
 {
-	char *const argv[] = { (char *)(uintptr_t)s->worker, NULL };
+	char number[16];		/* for who looks at processes */
+	char *const argv[] = { (char *)(uintptr_t)s->worker, number, NULL };
 	const char *what = s->worker;
 
+	snprintf(number, sizeof(number), "%u", b->id);
 	if (privs_apply(s->privs) == -1) {
 		what = "user and groups";
 		goto fail;

@@ -6,6 +6,7 @@
 #include "master/master_priv.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -154,28 +155,44 @@ struct row {
 typedef void row_f(struct master *, const struct row *, void *arg);
 
 static void
+child_row(struct master *m, const struct child *c, row_f *cb, void *arg)
+{
+	struct row r = { .child = c, .seat = c->seat, .busy = child_busy(c) };
+
+	(void)stats_process(c->pid, &r.resident, &r.cpu);
+	cb(m, &r, arg);
+}
+
+/* The empty ones from this seat on, below a number; where it ends. */
+static struct list *
+empty_rows(struct master *m, struct list *n, unsigned id, row_f *cb, void *arg)
+{
+	const struct seat *s;
+
+	for (; n != &m->fleet.now.seats; n = n->next) {
+		s = list_entry(n, struct seat, node);
+		if (s->id >= id)
+			break;
+		if (s->child == NULL && s->successor == NULL)
+			cb(m, &(struct row){ .seat = s }, arg);
+	}
+	return n;
+}
+
+/* In the order of their numbers, as both lists are. */
+static void
 each_row(struct master *m, row_f *cb, void *arg)
 {
 	struct fleet *f = &m->fleet;
-	const struct seat *s;
-	struct row r;
-	struct list *n;
+	struct list *n, *seats = f->now.seats.next;
+	const struct child *c;
 
 	for (n = f->children.next; n != &f->children; n = n->next) {
-		r = (struct row){ list_entry(n, struct child, node), NULL, 0,
-		    0, 0 };
-		r.seat = r.child->seat;
-		(void)stats_process(r.child->pid, &r.resident, &r.cpu);
-		r.busy = child_busy(r.child);
-		cb(m, &r, arg);
+		c = list_entry(n, struct child, node);
+		seats = empty_rows(m, seats, c->id, cb, arg);
+		child_row(m, c, cb, arg);
 	}
-	for (n = f->now.seats.next; n != &f->now.seats; n = n->next) {
-		s = list_entry(n, struct seat, node);
-		if (s->child == NULL && s->successor == NULL) {
-			r = (struct row){ NULL, s, 0, 0, 0 };
-			cb(m, &r, arg);
-		}
-	}
+	(void)empty_rows(m, seats, UINT_MAX, cb, arg);
 }
 
 struct state {
@@ -253,7 +270,7 @@ row_text(struct master *m, const struct row *r, void *arg)
 	row_state(r, &st);
 	end_text(r->seat, end);
 	if (c == NULL) {
-		buf_printf(t->to, "%3s %8s %4u ", "-", "-",
+		buf_printf(t->to, "%3u %8s %4u ", r->seat->id, "-",
 		    r->seat->cohort->generation);
 	} else
 		buf_printf(t->to, "%3u %8d %4u ", c->id, (int)c->pid,
@@ -283,13 +300,13 @@ row_json(struct master *m, const struct row *r, void *arg)
 	nsec_t now = mono_now();
 
 	json_open(j, NULL, '{');
+	json_uint(j, "id", c == NULL ? r->seat->id : c->id);
 	json_str(j, "state", c == NULL ? "waiting" :
 	    child_state_names[c->state]);
 	json_uint(j, "generation", c == NULL ? r->seat->cohort->generation :
 	    c->generation);
 	if (c != NULL) {
 		slot = stats_slot(m->stats, c->slot);
-		json_uint(j, "id", c->id);
 		json_int(j, "pid", c->pid);
 		json_num(j, "uptime_seconds", seconds(now - c->born));
 		json_num(j, "busy_seconds", seconds(r->busy));

@@ -15,6 +15,9 @@
 #include "base/str.h"
 
 #define BIRTH_ENV	"ASGID_BIRTH"
+/* For the application; these stay. */
+#define NUMBER_ENV	"ASGID_WORKER_NUMBER"
+#define GENERATION_ENV	"ASGID_GENERATION"
 #define BIRTH_VERSION	2
 
 /* The numbers of the line, in order; -1 travels as "-1". */
@@ -47,6 +50,15 @@ each_fd(const struct birth *b, bool inherited)
 	return 0;
 }
 
+static int
+set_number(const char *name, unsigned n)
+{
+	char text[16];
+
+	snprintf(text, sizeof(text), "%u", n);
+	return setenv(name, text, 1);
+}
+
 int
 birth_export(const struct birth *b)
 {
@@ -61,7 +73,9 @@ birth_export(const struct birth *b)
 		buf_printf(&line, " %d", b->listeners[i]);
 	if (line.failed)
 		errno = ENOMEM;
-	else if (setenv(BIRTH_ENV, buf_str(&line), 1) == 0)
+	else if (setenv(BIRTH_ENV, buf_str(&line), 1) == 0 &&
+	    set_number(NUMBER_ENV, b->id) == 0 &&
+	    set_number(GENERATION_ENV, b->generation) == 0)
 		rv = each_fd(b, true);
 	buf_fini(&line);
 	return rv;

@@ -5,6 +5,9 @@
  * as one line of text in $ASGID_BIRTH; the configuration travels as text in a
  * memfd, printed by conf_print and read by conf_from_text, so that "what is
  * printed loads again" is proven at every start.
+ *
+ * The worker's number and generation stand in $ASGID_WORKER_NUMBER and
+ * $ASGID_GENERATION too, and stay there: an application may act on them.
  */
 #ifndef PROC_BIRTH_H
 #define PROC_BIRTH_H
@@ -16,7 +19,8 @@
 #define BIRTH_LISTENERS_MAX	256
 
 struct birth {
-	unsigned	 id;		/* 1.. : the worker's number */
+	unsigned	 id;		/* 1.. : the worker's number; a former
+					 * one that ends may have it too */
 	unsigned	 generation;	/* 1.. : grows with each reload */
 	int		 channel;	/* socketpair to the master */
 	int		 conf_fd;	/* memfd: the configuration */

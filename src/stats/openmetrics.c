@@ -101,14 +101,18 @@ put_line(const struct dialect *d, const struct stats_view *v, enum stat_id id)
 
 enum { MEMORY, CPU, AGE, BUSY, IN_FLIGHT, CONNECTIONS, NGAUGES };
 
+/* While a worker takes over from another two processes have its number, and
+ * one line: what they use together, or the greater of two times. */
 static const struct {
 	const char	*family, *unit, *text;
+	bool		 greatest;	/* else the sum */
 } gauges[NGAUGES] = {
 	[MEMORY] = { "worker_memory_bytes", "bytes", "resident memory" },
 	[CPU] = { "worker_cpu_seconds", "seconds", "CPU time used so far" },
-	[AGE] = { "worker_age_seconds", "seconds", "time since its start" },
+	[AGE] = { "worker_age_seconds", "seconds", "time since its start",
+	    true },
 	[BUSY] = { "worker_busy_seconds", "seconds",
-	    "how long the running turn of its event loop has lasted" },
+	    "how long the running turn of its event loop has lasted", true },
 	[IN_FLIGHT] = { "worker_requests_in_flight", "",
 	    "requests that were admitted and are not over" },
 	[CONNECTIONS] = { "worker_connections", "", "open connections" },
@@ -119,6 +123,11 @@ seconds(nsec_t ns)
 {
 	return (double)ns / NSEC_PER_SEC;
 }
+
+struct sample {
+	unsigned	 id;
+	double		 values[NGAUGES];
+};
 
 static void
 look_at(const struct stats_view *v, const struct stats_worker *w,
@@ -141,27 +150,54 @@ look_at(const struct stats_view *v, const struct stats_worker *w,
 	    relaxed_get(&s->values[STAT_conns_active]));
 }
 
+static void
+add_values(struct sample *s, const double values[NGAUGES])
+{
+	size_t i;
+
+	for (i = 0; i < NGAUGES; i++)
+		if (!gauges[i].greatest)
+			s->values[i] += values[i];
+		else if (s->values[i] < values[i])
+			s->values[i] = values[i];
+}
+
+/* One sample a number; how many. Processes with the same stand together. */
+static size_t
+take_samples(const struct stats_view *v, struct sample *to)
+{
+	double values[NGAUGES];
+	size_t i, n = 0;
+
+	for (i = 0; i < v->nworkers; i++) {
+		if (n == 0 || to[n - 1].id != v->workers[i].id)
+			to[n++].id = v->workers[i].id;
+		look_at(v, &v->workers[i], values);
+		add_values(&to[n - 1], values);
+	}
+	return n;
+}
+
 /* The lines of a family stand together, and /proc is read once a worker. */
 static void
 put_workers(const struct dialect *d, const struct stats_view *v)
 {
-	double (*values)[NGAUGES] = calloc(v->nworkers + 1, sizeof(*values));
-	size_t i, n;
+	struct sample *s = calloc(v->nworkers + 1, sizeof(*s));
+	size_t i, k, n;
 
-	if (values == NULL) {
+	if (s == NULL) {
 		d->to->failed = true;
 		return;
 	}
-	for (n = 0; n < v->nworkers; n++)
-		look_at(v, &v->workers[n], values[n]);
-	for (i = 0; v->nworkers > 0 && i < NGAUGES; i++) {
+	n = take_samples(v, s);
+	for (i = 0; n > 0 && i < NGAUGES; i++) {
 		put_family(d, gauges[i].family, STATS_GAUGE, gauges[i].unit,
 		    gauges[i].text);
-		for (n = 0; n < v->nworkers; n++)
+		for (k = 0; k < n; k++)
 			buf_printf(d->to, "asgid_%s{worker=\"%u\"} %.16g\n",
-			    gauges[i].family, v->workers[n].id, values[n][i]);
+			    gauges[i].family, s[k].id, s[k].values[i]);
 	}
-	free(values);
+	free(s);
 }
 
 /* ---- all ---------------------------------------------------------------- */

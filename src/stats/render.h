@@ -21,7 +21,7 @@ struct stats_worker {
 
 struct stats_view {
 	const struct stats_segment *segment;
-	const struct stats_worker *workers;
+	const struct stats_worker *workers;	/* by id */
 	size_t		 nworkers;
 	nsec_t		 now;		/* mono_now() */
 	nsec_t		 uptime;

@@ -143,7 +143,7 @@ def test_a_place_without_a_worker(running):
     def line():
         head, *rows = running.ok("workers").splitlines()
         return [row[head.index("UNEXP"):] for row in rows
-                if re.match(r"  - +- +1 next in \d+\.\ds ", row)]
+                if re.match(r"  1 +- +1 next in \d+\.\ds ", row)]
 
     place, = harness.poll(empty, "a failed start")
     assert "pid" not in place

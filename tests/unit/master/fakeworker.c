@@ -322,7 +322,7 @@ report(void)
 {
 	const struct birth *b = &fake.birth;
 	const char *env[] = { "HOME", "USER", "LISTEN_FDS", "NOTIFY_SOCKET",
-	    "ASGID_BIRTH" };
+	    "ASGID_BIRTH", "ASGID_WORKER_NUMBER", "ASGID_GENERATION" };
 	struct rlimit nofile;
 	int death = 0;
 	size_t i;

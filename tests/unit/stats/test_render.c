@@ -14,14 +14,17 @@
 #define NOW	(1000000 * NSEC_PER_SEC + NSEC_PER_SEC / 2)
 
 static struct stats_segment *seg;
-static struct stats_worker workers[2] = {
+/* The first two: one takes over from the other. */
+static struct stats_worker workers[3] = {
+	{ .id = 1, .generation = 1, .state = "draining",
+	    .age = 7200 * NSEC_PER_SEC },
 	{ .id = 1, .generation = 2, .state = "serving",
 	    .age = 3725 * NSEC_PER_SEC },
 	{ .id = 3, .generation = 1, .state = "draining",
 	    .age = 90061 * NSEC_PER_SEC },
 };
 static struct stats_view view = {
-	.workers = workers, .nworkers = 2, .now = NOW,
+	.workers = workers, .nworkers = 3, .now = NOW,
 	.uptime = 100000 * NSEC_PER_SEC,
 };
 
@@ -65,7 +68,7 @@ fill(void)
 			    NSEC_PER_SEC);
 		work(i == 0 ? 1000 : 40, i == 0 ? 1000000 : 300000000);
 		if (i > 0)
-			workers[i - 1].slot = slot;
+			workers[i].slot = slot;
 		STAT_SET(conns_idle, 3);
 		STAT_SET(conns_active, i);
 		STAT_SET(in_flight, i);
@@ -74,6 +77,7 @@ fill(void)
 		if (i == 1)
 			stats_turn_over();
 	}
+	workers[0].slot = workers[1].slot;
 	stats = own;
 	STAT_ADD(worker_starts, 3);
 	STAT_ADD(exits_crash, 1);
