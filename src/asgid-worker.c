@@ -32,8 +32,7 @@ main(int argc, char *argv[])
 	}
 	log_adopt(birth.error_fd, conf->log_error,
 	    (enum log_level)conf->log_level, "asgid-worker");
-	if (birth.stats_fd != -1 &&
-	    stats_attach(birth.stats_fd, birth.slot) == -1)
+	if (birth.stats_fd != -1 && stats_attach(birth.stats_fd) == -1)
 		log_warn("not part of the statistics: %s", errno == EPROTO ?
 		    "asgid was upgraded since its start" : strerror(errno));
 	fd_close(&birth.stats_fd);

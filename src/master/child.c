@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "stats/render.h"
@@ -357,14 +358,16 @@ child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
 {
 	struct child *c = calloc(1, sizeof(*c));
 	struct spawned sp;
-	int saved;
+	int stats_fd, saved;
 
 	if (c == NULL)
 		return NULL;
 	c->stats = spawn->stats;
-	if ((c->slot = stats_slot_take(c->stats)) == -1)
+	if ((c->slot = stats_slot_take(c->stats, &stats_fd)) == -1)
 		goto fail;
-	if (spawn_worker(spawn, id, generation, c->slot, &sp) == -1)
+	saved = spawn_worker(spawn, id, generation, stats_fd, &sp);
+	fd_close(&stats_fd);
+	if (saved == -1)
 		goto fail_slot;
 	list_init(&c->node);
 	c->owner = owner;

@@ -121,7 +121,6 @@ fill(struct birth *b, const struct spawn *s)
 
 	b->error_fd = log_fd();
 	b->access_fd = s->access_fd;
-	b->stats_fd = stats_fd(s->stats);
 	b->nlisteners = s->listeners->len;
 	for (i = 0; i < b->nlisteners; i++)
 		b->listeners[i] = s->listeners->at[i].fd;
@@ -144,10 +143,10 @@ fork_blocked(void)
 
 int
 spawn_worker(const struct spawn *s, unsigned id, unsigned generation,
-    int slot, struct spawned *to)
+    int stats_fd, struct spawned *to)
 {
 	struct birth b = { .id = id, .generation = generation,
-	    .channel = -1, .conf_fd = -1, .slot = slot };
+	    .channel = -1, .conf_fd = -1, .stats_fd = stats_fd };
 	int chan[2] = { -1, -1 }, saved;
 	pid_t master = getpid();
 

@@ -20,7 +20,7 @@ struct spawn {
 	const struct privs	*privs;
 	const struct listeners	*listeners;
 	int			 access_fd;	/* -1: no access log */
-	struct stats_segment	*stats;
+	struct stats_segment	*stats;		/* who starts takes a slot */
 };
 
 struct spawned {
@@ -32,6 +32,6 @@ struct spawned {
 /* 0, or -1 with errno. That the program cannot be executed is found out in
  * the child, which logs it and exits with 1. */
 int	 spawn_worker(const struct spawn *, unsigned id, unsigned generation,
-	    int slot, struct spawned *);
+	    int stats_fd, struct spawned *);
 
 #endif

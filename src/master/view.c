@@ -242,15 +242,10 @@ end_text(const struct seat *s, char text[128])
 }
 
 static uint64_t
-value(const struct stats_slot *slot, enum stat_id id)
-{
-	return relaxed_get(&slot->values[id]);
-}
-
-static uint64_t
 connections(const struct stats_slot *slot)
 {
-	return value(slot, STAT_conns_active) + value(slot, STAT_conns_idle);
+	return stats_value(slot, STAT_conns_active) +
+	    stats_value(slot, STAT_conns_idle);
 }
 
 struct table {
@@ -286,8 +281,8 @@ row_text(struct master *m, const struct row *r, void *arg)
 	slot = stats_slot(m->stats, c->slot);
 	str_from_age(mono_now() - c->born, age);
 	buf_printf(t->to, " %8s %10" PRIu64 " %7" PRIu64 " %6" PRIu64
-	    " %7.1fM %8.2fs  %s\n", age, value(slot, STAT_requests),
-	    value(slot, STAT_in_flight), connections(slot),
+	    " %7.1fM %8.2fs  %s\n", age, stats_value(slot, STAT_requests),
+	    stats_value(slot, STAT_in_flight), connections(slot),
 	    (double)r->resident / 1048576, seconds(r->cpu), end);
 }
 
@@ -312,8 +307,8 @@ row_json(struct master *m, const struct row *r, void *arg)
 		json_num(j, "busy_seconds", seconds(r->busy));
 		json_num(j, "stopped_seconds", c->stopped == 0 ? 0 :
 		    seconds(now - c->stopped));
-		json_uint(j, "requests", value(slot, STAT_requests));
-		json_uint(j, "in_flight", value(slot, STAT_in_flight));
+		json_uint(j, "requests", stats_value(slot, STAT_requests));
+		json_uint(j, "in_flight", stats_value(slot, STAT_in_flight));
 		json_uint(j, "connections", connections(slot));
 		json_uint(j, "resident_bytes", r->resident);
 		json_num(j, "cpu_seconds", seconds(r->cpu));

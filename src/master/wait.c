@@ -184,7 +184,7 @@ in_flight(const struct master *m, const struct child *c)
 {
 	const struct stats_slot *slot = stats_slot(m->stats, c->slot);
 
-	return (unsigned)relaxed_get(&slot->values[STAT_in_flight]);
+	return (unsigned)stats_value(slot, STAT_in_flight);
 }
 
 /* "waiting for 2 new worker(s) to become ready, 3.2s" */

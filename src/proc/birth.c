@@ -18,12 +18,12 @@
 /* For the application; these stay. */
 #define NUMBER_ENV	"ASGID_WORKER_NUMBER"
 #define GENERATION_ENV	"ASGID_GENERATION"
-#define BIRTH_VERSION	2
+#define BIRTH_VERSION	3
 
 /* The numbers of the line, in order; -1 travels as "-1". */
 struct line {
 	long	 version, id, generation, channel, conf_fd, error_fd,
-		 access_fd, stats_fd, slot, nlisteners;
+		 access_fd, stats_fd, nlisteners;
 };
 
 /* Standard descriptors stay as they are on both sides. */
@@ -66,9 +66,9 @@ birth_export(const struct birth *b)
 	size_t i;
 	int rv = -1;
 
-	buf_printf(&line, "%d %u %u %d %d %d %d %d %d %zu", BIRTH_VERSION,
+	buf_printf(&line, "%d %u %u %d %d %d %d %d %zu", BIRTH_VERSION,
 	    b->id, b->generation, b->channel, b->conf_fd, b->error_fd,
-	    b->access_fd, b->stats_fd, b->slot, b->nlisteners);
+	    b->access_fd, b->stats_fd, b->nlisteners);
 	for (i = 0; i < b->nlisteners; i++)
 		buf_printf(&line, " %d", b->listeners[i]);
 	if (line.failed)
@@ -110,14 +110,13 @@ parse(const char *at, struct birth *b)
 	    next_number(&at, -1, INT_MAX, &l.error_fd) == -1 ||
 	    next_number(&at, -1, INT_MAX, &l.access_fd) == -1 ||
 	    next_number(&at, -1, INT_MAX, &l.stats_fd) == -1 ||
-	    next_number(&at, 0, INT_MAX, &l.slot) == -1 ||
 	    next_number(&at, 0, BIRTH_LISTENERS_MAX, &l.nlisteners) == -1)
 		return -1;
 	*b = (struct birth){
 		.id = (unsigned)l.id, .generation = (unsigned)l.generation,
 		.channel = (int)l.channel, .conf_fd = (int)l.conf_fd,
 		.error_fd = (int)l.error_fd, .access_fd = (int)l.access_fd,
-		.stats_fd = (int)l.stats_fd, .slot = (int)l.slot,
+		.stats_fd = (int)l.stats_fd,
 		.nlisteners = (size_t)l.nlisteners,
 	};
 	for (i = 0; i < b->nlisteners; i++) {

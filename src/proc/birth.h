@@ -27,7 +27,6 @@ struct birth {
 	int		 error_fd;	/* error log, -1: by its name */
 	int		 access_fd;	/* access log, -1: off */
 	int		 stats_fd;	/* statistics, -1: kept to itself */
-	int		 slot;		/* .. and which are the worker's */
 	int		 listeners[BIRTH_LISTENERS_MAX];
 	size_t		 nlisteners;
 };

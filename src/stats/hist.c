@@ -73,9 +73,10 @@ hist_add(struct hist *to, const struct hist *from)
 {
 	unsigned i;
 
-	to->sum += relaxed_get(&from->sum);
+	to->sum = relaxed_sum(to->sum, relaxed_believe(&from->sum));
 	for (i = 0; i < HIST_NBUCKETS; i++)
-		to->buckets[i] += relaxed_get(&from->buckets[i]);
+		to->buckets[i] = relaxed_sum(to->buckets[i],
+		    relaxed_believe(&from->buckets[i]));
 }
 
 uint64_t
@@ -92,7 +93,7 @@ hist_up_to(const struct hist *h, nsec_t edge)
 	uint64_t n = 0;
 
 	for (i = 0; i <= last; i++)
-		n += h->buckets[i];
+		n = relaxed_sum(n, h->buckets[i]);
 	return n;
 }
 

@@ -29,6 +29,7 @@ nsec_t	 hist_edge(unsigned bucket);
 
 /* Add one duration; single writer, readers in other processes. */
 void	 hist_observe(struct hist *, nsec_t);
+/* What a process has written, as far as it can be true. */
 void	 hist_add(struct hist *to, const struct hist *);
 
 uint64_t hist_count(const struct hist *);

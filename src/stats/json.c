@@ -151,7 +151,7 @@ put_worker(struct json *j, const struct stats_view *v,
 	json_num(j, "age_seconds", seconds(w->age));
 	for (i = 0; s != NULL && i < countof(told); i++)
 		json_uint(j, told[i].key,
-		    relaxed_get(&s->values[told[i].id]));
+		    stats_value(s, told[i].id));
 	if (s != NULL)
 		json_num(j, "busy_seconds", seconds(stats_busy(s, v->now)));
 	if (stats_process(w->pid, &memory, &cpu) == 0) {

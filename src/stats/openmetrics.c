@@ -144,10 +144,10 @@ look_at(const struct stats_view *v, const struct stats_worker *w,
 	values[CPU] = seconds(cpu);
 	values[AGE] = seconds(w->age);
 	values[BUSY] = seconds(stats_busy(s, v->now));
-	values[IN_FLIGHT] = (double)relaxed_get(&s->values[STAT_in_flight]);
+	values[IN_FLIGHT] = (double)stats_value(s, STAT_in_flight);
 	values[CONNECTIONS] = (double)(
-	    relaxed_get(&s->values[STAT_conns_idle]) +
-	    relaxed_get(&s->values[STAT_conns_active]));
+	    stats_value(s, STAT_conns_idle) +
+	    stats_value(s, STAT_conns_active));
 }
 
 static void

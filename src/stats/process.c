@@ -75,7 +75,8 @@ stats_process(pid_t pid, uint64_t *memory, nsec_t *cpu)
 nsec_t
 stats_busy(const struct stats_slot *s, nsec_t now)
 {
-	nsec_t began = (nsec_t)relaxed_get(&s->turn_began);
+	uint64_t began = relaxed_get(&s->turn_began);
 
-	return began != 0 && now > began ? now - began : 0;
+	return began != 0 && began < (uint64_t)now ?
+	    now - (nsec_t)began : 0;
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The segment, its slots, and their sums.  What the dead have done is kept
- * out of the segment: no worker has to see it.
+ * The segment, its slots, and their sums.  A slot lives as long as its worker:
+ * what the dead have done is kept where no worker sees it, and a child that
+ * one has left behind writes where nobody reads.
  */
 #include "stats/stats.h"
 
@@ -19,24 +20,14 @@
 #define LAST_SECONDS	10
 
 struct stats_segment {
-	int		 fd;
-	char		*base;
+	struct stats_slot *slots[STATS_SLOTS + 1];	/* NULL: not taken */
 	int		 last;		/* taken; 0: none is */
-	bool		 taken[STATS_SLOTS + 1];
 	struct stats_slot past;
 	struct stats_second past_ring[STATS_RING];	/* done in it */
 };
 
 static struct stats_slot private;
 struct stats_slot *stats = &private;
-
-static size_t
-slot_size(void)
-{
-	size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	return (sizeof(struct stats_slot) + page - 1) / page * page;
-}
 
 /* ---- the writing side --------------------------------------------------- */
 
@@ -48,7 +39,7 @@ errors_of(const struct stats_slot *s)
 
 	for (id = 0; id < STATS_NLINES; id++)
 		if (strcmp(stats_lines[id].family, "errors") == 0)
-			n += relaxed_get(&s->values[id]);
+			n = relaxed_sum(n, stats_value(s, id));
 	return n;
 }
 
@@ -114,10 +105,16 @@ use(struct stats_slot *slot)
 	return 0;
 }
 
-int
-stats_attach(int fd, int slot)
+static void *
+map(int fd)
 {
-	size_t size = slot_size();
+	return mmap(NULL, sizeof(struct stats_slot), PROT_READ | PROT_WRITE,
+	    MAP_SHARED, fd, 0);
+}
+
+int
+stats_attach(int fd)
+{
 	uint64_t masters;
 	void *p;
 
@@ -128,37 +125,26 @@ stats_attach(int fd, int slot)
 		errno = EPROTO;
 		return -1;
 	}
-	p = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd,
-	    (off_t)size * slot);
+	p = map(fd);
 	return p != MAP_FAILED ? use(p) : -1;
 }
 
 /* ---- the segment -------------------------------------------------------- */
-
-static size_t
-segment_size(void)
-{
-	return slot_size() * (STATS_SLOTS + 1);
-}
-
-static struct stats_slot *
-slot_at(const struct stats_segment *seg, int slot)
-{
-	return (void *)(seg->base + slot_size() * (size_t)slot);
-}
 
 /* No worker may cut it: reading what is gone would kill the master. */
 static int
 make_memory(void)
 {
 	int fd = memfd_create("asgid statistics",
-	    MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	    MFD_CLOEXEC | MFD_ALLOW_SEALING), saved;
 
-	if (fd != -1 && ftruncate(fd, (off_t)segment_size()) == 0 &&
+	if (fd != -1 && ftruncate(fd, sizeof(struct stats_slot)) == 0 &&
 	    fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW |
 	    F_SEAL_SEAL) == 0)
 		return fd;
+	saved = errno;
 	fd_close(&fd);
+	errno = saved;
 	return -1;
 }
 
@@ -169,16 +155,9 @@ stats_new(void)
 
 	if (seg == NULL)
 		return NULL;
-	seg->base = MAP_FAILED;
-	if ((seg->fd = make_memory()) == -1)
-		goto fail;
-	seg->base = mmap(NULL, segment_size(), PROT_READ | PROT_WRITE,
-	    MAP_SHARED | MAP_NORESERVE, seg->fd, 0);
-	if (seg->base == MAP_FAILED || use(slot_at(seg, 0)) == -1)
-		goto fail;
-	stats->layout = layout();
-	return seg;
-fail:
+	seg->slots[0] = calloc(1, sizeof(*seg->slots[0]));
+	if (seg->slots[0] != NULL && use(seg->slots[0]) == 0)
+		return seg;
 	stats_free(&seg);
 	return NULL;
 }
@@ -187,62 +166,84 @@ void
 stats_free(struct stats_segment **segp)
 {
 	struct stats_segment *seg = *segp;
-	int saved = errno;
+	int i, saved = errno;
 
 	*segp = NULL;
 	if (seg == NULL)
 		return;
-	if (seg->base != MAP_FAILED) {
-		if (stats == slot_at(seg, 0))
-			stats = &private;
-		munmap(seg->base, segment_size());
-	}
-	fd_close(&seg->fd);
+	for (i = 1; i <= seg->last; i++)
+		if (seg->slots[i] != NULL)
+			munmap(seg->slots[i], sizeof(*seg->slots[i]));
+	if (stats == seg->slots[0])
+		stats = &private;
+	free(seg->slots[0]);
 	free(seg);
 	errno = saved;
 }
 
 int
-stats_fd(const struct stats_segment *seg)
+stats_slot_take(struct stats_segment *seg, int *fd)
 {
-	return seg->fd;
-}
-
-/* The lowest, so that the memory in use is that of the most workers that
- * there ever were. */
-int
-stats_slot_take(struct stats_segment *seg)
-{
+	void *p;
 	int i;
 
-	for (i = 1; i <= STATS_SLOTS; i++) {
-		if (seg->taken[i])
-			continue;
-		seg->taken[i] = true;
-		if (i > seg->last)
-			seg->last = i;
-		return i;
+	for (i = 1; i <= STATS_SLOTS && seg->slots[i] != NULL; i++)
+		;
+	if (i > STATS_SLOTS) {
+		errno = ENOSPC;
+		return -1;
 	}
-	errno = ENOSPC;
-	return -1;
+	if ((*fd = make_memory()) == -1)
+		return -1;
+	if ((p = map(*fd)) == MAP_FAILED) {
+		fd_close(fd);
+		return -1;
+	}
+	seg->slots[i] = p;
+	seg->slots[i]->layout = layout();
+	if (i > seg->last)
+		seg->last = i;
+	return i;
 }
 
 const struct stats_slot *
 stats_slot(const struct stats_segment *seg, int slot)
 {
-	return slot_at(seg, slot);
+	return seg->slots[slot];
 }
 
 /* ---- what the dead have done -------------------------------------------- */
+
+static uint64_t
+growth(uint64_t from, uint64_t to)
+{
+	return to < RELAXED_MOST && from < to ? to - from : 0;
+}
 
 static void
 second_add(struct stats_second *to, const struct stats_second *from,
     const struct stats_second *less)
 {
-	to->requests += from->requests - less->requests;
-	to->errors += from->errors - less->errors;
-	to->received += from->received - less->received;
-	to->sent += from->sent - less->sent;
+	to->requests += growth(less->requests, from->requests);
+	to->errors += growth(less->errors, from->errors);
+	to->received += growth(less->received, from->received);
+	to->sent += growth(less->sent, from->sent);
+}
+
+/* Read once: it may change at any time. */
+static struct stats_second
+entry(const struct stats_slot *s, uint64_t second)
+{
+	const struct stats_second *e = &s->ring[second % STATS_RING];
+	struct stats_second copy = {
+		.second = __atomic_load_n(&e->second, __ATOMIC_ACQUIRE),
+		.requests = relaxed_get(&e->requests),
+		.errors = relaxed_get(&e->errors),
+		.received = relaxed_get(&e->received),
+		.sent = relaxed_get(&e->sent),
+	};
+
+	return copy;
 }
 
 /* As an entry of its ring, taken now. */
@@ -250,10 +251,10 @@ static struct stats_second
 snapshot(const struct stats_slot *s)
 {
 	return (struct stats_second){
-		.requests = relaxed_get(&s->values[STAT_requests]),
+		.requests = stats_value(s, STAT_requests),
 		.errors = errors_of(s),
-		.received = relaxed_get(&s->values[STAT_received]),
-		.sent = relaxed_get(&s->values[STAT_sent]),
+		.received = stats_value(s, STAT_received),
+		.sent = stats_value(s, STAT_sent),
 	};
 }
 
@@ -261,34 +262,35 @@ snapshot(const struct stats_slot *s)
 static void
 fold_ring(struct stats_segment *seg, const struct stats_slot *s, uint64_t now)
 {
-	struct stats_second end = snapshot(s), *past;
-	const struct stats_second *e;
+	struct stats_second end = snapshot(s), e, *past;
 	uint64_t second;
 	unsigned i;
 
 	for (i = 0, second = now; i < STATS_RING; i++, second--) {
-		e = &s->ring[second % STATS_RING];
-		if (e->second != second)
+		e = entry(s, second);
+		if (e.second != second)
 			continue;
 		past = &seg->past_ring[second % STATS_RING];
 		if (past->second != second)
 			*past = (struct stats_second){ .second = second };
-		second_add(past, &end, e);
-		end = *e;
+		second_add(past, &end, &e);
+		end = e;
 	}
 }
 
 static void
 fold_values(struct stats_slot *past, const struct stats_slot *s)
 {
+	uint64_t v;
 	unsigned i;
 
 	for (i = 0; i < STATS_NLINES; i++) {
+		v = stats_value(s, i);
 		if (stats_lines[i].kind == STATS_COUNTER)
-			past->values[i] += s->values[i];
+			past->values[i] = relaxed_sum(past->values[i], v);
 		else if (stats_lines[i].kind == STATS_PEAK &&
-		    past->values[i] < s->values[i])
-			past->values[i] = s->values[i];
+		    past->values[i] < v)
+			past->values[i] = v;
 	}
 	for (i = 0; i < STATS_NHISTS; i++)
 		hist_add(&past->hists[i], &s->hists[i]);
@@ -303,13 +305,13 @@ second_of(nsec_t now)
 void
 stats_slot_release(struct stats_segment *seg, int slot)
 {
-	struct stats_slot *s = slot_at(seg, slot);
+	struct stats_slot *s = seg->slots[slot];
 
 	fold_values(&seg->past, s);
 	fold_ring(seg, s, second_of(mono_now()));
-	memset(s, 0, sizeof(*s));
-	seg->taken[slot] = false;
-	while (seg->last > 0 && !seg->taken[seg->last])
+	munmap(s, sizeof(*s));
+	seg->slots[slot] = NULL;
+	while (seg->last > 0 && seg->slots[seg->last] == NULL)
 		seg->last--;
 }
 
@@ -323,13 +325,13 @@ stats_total(const struct stats_segment *seg, enum stat_id id)
 	int i;
 
 	if (line->scope == STATS_MASTER)
-		return relaxed_get(&slot_at(seg, 0)->values[id]);
+		return seg->slots[0]->values[id];
 	for (i = 1; i <= seg->last; i++) {
-		if (!seg->taken[i])
+		if (seg->slots[i] == NULL)
 			continue;
-		v = relaxed_get(&slot_at(seg, i)->values[id]);
+		v = stats_value(seg->slots[i], id);
 		if (line->kind != STATS_PEAK)
-			sum += v;
+			sum = relaxed_sum(sum, v);
 		else if (v > sum)
 			sum = v;
 	}
@@ -344,24 +346,22 @@ stats_total_hist(const struct stats_segment *seg, enum hist_id id,
 
 	*sum = seg->past.hists[id];
 	for (i = 1; i <= seg->last; i++)
-		if (seg->taken[i])
-			hist_add(sum, &slot_at(seg, i)->hists[id]);
+		if (seg->slots[i] != NULL)
+			hist_add(sum, &seg->slots[i]->hists[id]);
 }
 
 /* Add what a slot has counted since the first turn of `from` or later. */
 static void
 add_since(struct stats_second *sum, const struct stats_slot *s, uint64_t from)
 {
-	const struct stats_second *e;
 	struct stats_second then, now;
 	uint64_t second;
 
 	for (second = from; second < from + STATS_RING; second++) {
-		e = &s->ring[second % STATS_RING];
-		if (__atomic_load_n(&e->second, __ATOMIC_ACQUIRE) != second)
+		then = entry(s, second);
+		if (then.second != second)
 			continue;
 		/* in this order: the worker goes on counting */
-		then = *e;
 		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		now = snapshot(s);
 		second_add(sum, &now, &then);
@@ -385,7 +385,7 @@ stats_last_seconds(const struct stats_segment *seg, nsec_t now, nsec_t uptime,
 		if (seg->past_ring[i].second >= from)
 			second_add(sum, &seg->past_ring[i], &none);
 	for (i = 1; i <= seg->last; i++)
-		if (seg->taken[i])
-			add_since(sum, slot_at(seg, i), from);
+		if (seg->slots[i] != NULL)
+			add_since(sum, seg->slots[i], from);
 	*seconds = (double)(over < uptime ? over : uptime) / NSEC_PER_SEC;
 }

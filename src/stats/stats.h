@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Statistics: a memfd with one slot a process.  Each slot is written by its
- * own process alone, without locks, and read by the master at any time, so a
- * worker that hangs is seen as well as any other.  What is counted stands in
- * counters.def.
+ * Statistics: a slot for each process, in a memfd that it shares with the
+ * master alone.  It writes, without locks, and the master reads at any time,
+ * so a worker that hangs is seen as well as any other.  What is counted stands
+ * in counters.def.
+ *
+ * A worker may be somebody's who wants the others harm.  It cannot reach their
+ * slots, and of its own the master believes what can be true, so that it only
+ * has itself killed and only its own part of a sum is wrong.
  *
  * All writers of a process are on its loop's thread or hold the GIL.
  */
@@ -43,7 +47,7 @@ struct stats_second {
 
 /* Everything of one process. */
 struct stats_slot {
-	uint64_t	 layout;	/* of all slots; in the first one */
+	uint64_t	 layout;	/* the master's, of all slots */
 	uint64_t	 values[STATS_NLINES];	/* of a histogram: unused */
 	/* When the running turn of the loop began; 0 while it waits. */
 	uint64_t	 turn_began;
@@ -98,20 +102,26 @@ struct stats_segment;
 /* Becomes this process' statistics. NULL with errno. */
 struct stats_segment *stats_new(void);
 void	 stats_free(struct stats_segment **);
-/* To be inherited by workers; the segment's. */
-int	 stats_fd(const struct stats_segment *);
-/* A number of 1 and above, all zero; -1: there is none left, ENOSPC. */
-int	 stats_slot_take(struct stats_segment *);
+/* A number of 1 and above, all zero, and a descriptor for its worker, which
+ * the caller closes. -1 with errno; ENOSPC: there is none left. */
+int	 stats_slot_take(struct stats_segment *, int *fd);
 /* Its process is dead: what it has done is kept with that of all others that
  * are, what it had is not. */
 void	 stats_slot_release(struct stats_segment *, int slot);
 /* Of a number that is taken; 0 is the master's own. */
 const struct stats_slot *stats_slot(const struct stats_segment *, int slot);
 
-/* In a worker: map slot `slot` of the descriptor and count there from now on.
- * Its children, if it forks, count nowhere. 0, or -1 with errno; EPROTO: the
+/* The master's way to read what others write. */
+static inline uint64_t
+stats_value(const struct stats_slot *s, enum stat_id id)
+{
+	return relaxed_believe(&s->values[id]);
+}
+
+/* In a worker: count in the slot behind this descriptor from now on. Its
+ * children, if it forks, count nowhere. 0, or -1 with errno; EPROTO: the
  * master is of another version, with other slots. */
-int	 stats_attach(int fd, int slot);
+int	 stats_attach(int fd);
 
 /* ---- sums --------------------------------------------------------------- */
 

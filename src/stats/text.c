@@ -251,10 +251,10 @@ put_worker(const struct stats_view *v, const struct stats_worker *w,
 	buf_printf(to, "%6u %4u %8d %-9s %8s %13" PRIu64 " %9" PRIu64 " %7"
 	    PRIu64 " %8s %9s %9s\n", w->id, w->generation, (int)w->pid,
 	    w->state, age,
-	    relaxed_get(&s->values[STAT_requests]),
-	    relaxed_get(&s->values[STAT_in_flight]),
-	    relaxed_get(&s->values[STAT_conns_active]) +
-	    relaxed_get(&s->values[STAT_conns_idle]),
+	    stats_value(s, STAT_requests),
+	    stats_value(s, STAT_in_flight),
+	    stats_value(s, STAT_conns_active) +
+	    stats_value(s, STAT_conns_idle),
 	    known ? size_text((double)memory, mem) : "-",
 	    known ? time_text(cpu, used) : "-",
 	    now > 0 ? time_text(now, busy) : "-");

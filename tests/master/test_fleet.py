@@ -198,6 +198,19 @@ def test_worker_without_channel_is_killed(asgid):
     a.stop()
 
 
+def test_worker_that_forges_statistics_harms_itself_alone(asgid):
+    a = asgid("--workers", "2", conf='listen = ({ address = "127.0.0.1:0"; });'
+              '\ntimeouts = { hang = "1s"; };', fake="only=1 forge")
+    a.wait_log("hangs for more than 1s", 3)
+    killed = re.findall(r"process \[(\d+)\] hangs", a.log)
+    assert len(set(killed)) == len(killed), a.log
+    # the second of the first two, and still there
+    healthy = re.findall(r"Started worker process \[(\d+)\]", a.log)[1]
+    assert healthy not in killed and int(healthy) in a.workers(), a.log
+    a.behave("")
+    a.stop()
+
+
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
 def test_second_signal_forces(asgid, signo):
     a = asgid(fake="nodrain").serving()

@@ -25,12 +25,16 @@
  *	orphan[=PATH]	leaves a dead process of a dead child when it starts,
  *			before anything else, or then, when that file is there
  *	mute		closes its channel when it is told to go
+ *	forge		as soon as it goes, writes into all of the statistics
+ *			that it can reach that their owner is busy since long
  *
  * None of them is a time: what comes before what is the test's to say.
  */
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <dirent.h>
@@ -50,6 +54,7 @@
 #include "loop/loop.h"
 #include "proc/birth.h"
 #include "proc/chan.h"
+#include "stats/stats.h"
 
 static struct {
 	struct loop		*loop;
@@ -189,6 +194,25 @@ on_listener(struct loop *l UNUSED, struct loop_io *io, unsigned rev UNUSED)
 }
 
 static void
+forge(void)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), off;
+	size_t step = (sizeof(struct stats_slot) + page - 1) / page * page;
+	struct stats_slot *s;
+	struct stat st;
+	char *p;
+
+	if (fstat(fake.birth.stats_fd, &st) == -1 ||
+	    (p = mmap(NULL, (size_t)st.st_size, PROT_READ | PROT_WRITE,
+	    MAP_SHARED, fake.birth.stats_fd, 0)) == MAP_FAILED)
+		fatal(1, "fake: %s", strerror(errno));
+	for (off = 0; off < (size_t)st.st_size; off += step) {
+		s = (void *)(p + off);
+		s->turn_began = 1;
+	}
+}
+
+static void
 on_go(const char *text UNUSED)
 {
 	size_t i;
@@ -203,6 +227,8 @@ on_go(const char *text UNUSED)
 	}
 	if (word("mute") != NULL)
 		chan_fini(&fake.chan);
+	if (word("forge") != NULL)
+		forge();
 	(void)expect(after, countof(after));
 }
 

@@ -277,7 +277,7 @@ any_fd(void)
 START_TEST(birth_round)
 {
 	struct birth in = { .id = 7, .generation = 3, .error_fd = -1,
-	    .access_fd = STDOUT_FILENO, .slot = 9, .nlisteners = 2 }, out;
+	    .access_fd = STDOUT_FILENO, .nlisteners = 2 }, out;
 	int conf_fd = fd_memfd("test", text, sizeof(text) - 1);
 	struct conf *conf = NULL;
 
@@ -298,7 +298,6 @@ START_TEST(birth_round)
 	ck_assert_int_eq(out.error_fd, -1);
 	ck_assert_int_eq(out.access_fd, STDOUT_FILENO);
 	ck_assert_int_eq(out.stats_fd, in.stats_fd);
-	ck_assert_int_eq(out.slot, 9);
 	ck_assert_uint_eq(out.nlisteners, 2);
 	ck_assert_int_eq(out.listeners[0], in.listeners[0]);
 	ck_assert_int_eq(out.listeners[1], in.listeners[1]);

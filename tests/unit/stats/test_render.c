@@ -60,8 +60,9 @@ fill(void)
 	int i;
 
 	for (i = 0; i < 3; i++) {
-		int slot = stats_slot_take(seg);
+		int fd, slot = stats_slot_take(seg, &fd);
 
+		close(fd);
 		stats = (struct stats_slot *)(uintptr_t)stats_slot(seg, slot);
 		if (i > 0)
 			stats_turn_begins(NOW - (i == 1 ? 2 : 12) *

@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "stats/stats.h"
 
-#include <sys/mman.h>
-#include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "stats/render.h"
 #include "test_stats.h"
 
 static struct stats_segment *seg;
@@ -33,6 +33,26 @@ static struct stats_slot *
 writable(int slot)
 {
 	return (struct stats_slot *)(uintptr_t)stats_slot(seg, slot);
+}
+
+/* The descriptors of slots that are taken. */
+static int fds[STATS_SLOTS + 1];
+
+static int
+take(void)
+{
+	int fd, slot = stats_slot_take(seg, &fd);
+
+	if (slot != -1)
+		fds[slot] = fd;
+	return slot;
+}
+
+static void
+release(int slot)
+{
+	stats_slot_release(seg, slot);
+	close(fds[slot]);
 }
 
 START_TEST(counts_before_there_is_a_segment)
@@ -59,14 +79,16 @@ START_TEST(slots_are_lowest_first)
 {
 	int i;
 
-	for (i = 1; i <= STATS_SLOTS; i++)
-		ck_assert_int_eq(stats_slot_take(seg), i);
-	ck_assert_int_eq(stats_slot_take(seg), -1);
+	for (i = 1; i <= STATS_SLOTS; i++) {
+		ck_assert_int_eq(take(), i);
+		close(fds[i]);
+	}
+	ck_assert_int_eq(take(), -1);
 	ck_assert_int_eq(errno, ENOSPC);
 	stats_slot_release(seg, 700);
 	stats_slot_release(seg, 3);
-	ck_assert_int_eq(stats_slot_take(seg), 3);
-	ck_assert_int_eq(stats_slot_take(seg), 700);
+	ck_assert_int_eq(take(), 3);
+	ck_assert_int_eq(take(), 700);
 }
 END_TEST
 
@@ -79,7 +101,7 @@ in_child(int slot, void (*work)(void))
 
 	ck_assert_int_ne(pid, -1);
 	if (pid == 0) {
-		if (stats_attach(stats_fd(seg), slot) == -1)
+		if (stats_attach(fds[slot]) == -1)
 			_exit(1);
 		work();
 		_exit(0);
@@ -105,7 +127,7 @@ START_TEST(death_keeps_counters_and_drops_gauges)
 {
 	static const struct stats_slot zero;
 	struct hist h;
-	int a = stats_slot_take(seg), b = stats_slot_take(seg), i;
+	int a = take(), b = take(), i;
 
 	in_child(a, serve);
 	in_child(b, serve);
@@ -120,10 +142,11 @@ START_TEST(death_keeps_counters_and_drops_gauges)
 		ck_assert_uint_eq(hist_count(&h), 6);
 		ck_assert_uint_eq(h.sum, 12000);
 		if (i < 2)
-			stats_slot_release(seg, i == 0 ? b : a);
+			release(i == 0 ? b : a);
 	}
-	ck_assert_mem_eq(stats_slot(seg, a), &zero, sizeof(zero));
-	ck_assert_mem_eq(stats_slot(seg, b), &zero, sizeof(zero));
+	ck_assert_int_eq(take(), 1);
+	ck_assert_mem_eq(stats_slot(seg, 1)->values, zero.values,
+	    sizeof(zero.values));
 }
 END_TEST
 
@@ -139,9 +162,9 @@ START_TEST(totals_never_go_back)
 		seed = seed * 6364136223846793005u + 1442695040888963407u;
 		k = (unsigned)(seed >> 40) % 8;
 		if (slots[k] == 0) {
-			slots[k] = stats_slot_take(seg);
+			slots[k] = take();
 		} else if (seed >> 61 == 0) {
-			stats_slot_release(seg, slots[k]);
+			release(slots[k]);
 			slots[k] = 0;
 		} else {
 			writable(slots[k])->values[STAT_requests]++;
@@ -175,7 +198,7 @@ fork_and_serve(void)
 
 START_TEST(children_of_workers_count_nowhere)
 {
-	int slot = stats_slot_take(seg);
+	int slot = take();
 
 	in_child(slot, fork_and_serve);
 	ck_assert_uint_eq(stats_total(seg, STAT_requests), 0);
@@ -184,36 +207,131 @@ END_TEST
 
 START_TEST(workers_cannot_cut_it)
 {
-	ck_assert_int_eq(ftruncate(stats_fd(seg), 0), -1);
+	int slot = take();
+
+	ck_assert_int_eq(ftruncate(fds[slot], 0), -1);
 	ck_assert_int_eq(errno, EPERM);
+	/* nor dig a hole that is still there when the master looks */
+	ck_assert_int_eq(fallocate(fds[slot], FALLOC_FL_PUNCH_HOLE |
+	    FALLOC_FL_KEEP_SIZE, 0, sizeof(struct stats_slot)), 0);
+	ck_assert_uint_eq(stats_total(seg, STAT_requests), 0);
 }
 END_TEST
 
 /* A worker of another version, after an upgrade, would write anywhere. */
 START_TEST(versions_do_not_mix)
 {
-	int slot = stats_slot_take(seg);
+	int slot = take();
 
-	writable(0)->layout++;
-	ck_assert_int_eq(stats_attach(stats_fd(seg), slot), -1);
+	writable(slot)->layout++;
+	ck_assert_int_eq(stats_attach(fds[slot]), -1);
 	ck_assert_int_eq(errno, EPROTO);
-	writable(0)->layout--;
-	ck_assert_int_eq(stats_attach(stats_fd(seg), slot), 0);
+	writable(slot)->layout--;
+	ck_assert_int_eq(stats_attach(fds[slot]), 0);
 	STAT_ADD(requests, 1);
 	ck_assert_uint_eq(stats_total(seg, STAT_requests), 1);
 }
 END_TEST
 
-START_TEST(slots_nobody_took_cost_nothing)
-{
-	struct stat st;
-	int a = stats_slot_take(seg);
+/* ---- workers that somebody has taken over ------------------------------ */
 
-	writable(a)->values[STAT_requests] = 1;
-	ck_assert_uint_eq(stats_total(seg, STAT_requests), 1);
-	ck_assert_int_eq(fstat(stats_fd(seg), &st), 0);
-	ck_assert_int_gt(st.st_size, 4096 * (off_t)sizeof(struct stats_slot));
-	ck_assert_int_lt(st.st_blocks * 512, 65536);
+static void
+scribble(int slot, uint64_t v)
+{
+	uint64_t *p = (void *)writable(slot);
+	size_t i;
+
+	for (i = 0; i < sizeof(struct stats_slot) / sizeof(*p); i++)
+		p[i] = v;
+}
+
+static void
+expect_five(void)
+{
+	struct stats_second sum;
+	struct hist h;
+	double over;
+
+	ck_assert_uint_eq(stats_total(seg, STAT_requests), 5);
+	ck_assert_uint_eq(stats_total(seg, STAT_in_flight), 2);
+	ck_assert_uint_eq(stats_total(seg, STAT_cycles_peak), 2);
+	stats_total_hist(seg, HIST_total, &h);
+	ck_assert_uint_eq(hist_count(&h), 2);
+	ck_assert_uint_eq(h.sum, 4000);
+	stats_last_seconds(seg, mono_now(), NSEC_PER_SEC, &sum, &over);
+	ck_assert_uint_eq(sum.requests, 0);
+}
+
+START_TEST(what_cannot_be_is_not_believed)
+{
+	int a = take(), b = take();
+
+	in_child(b, serve);
+	scribble(a, UINT64_MAX);
+	expect_five();
+	ck_assert_int_eq(stats_busy(stats_slot(seg, a), 1000), 0);
+	scribble(a, (uint64_t)INT64_MIN);
+	ck_assert_int_eq(stats_busy(stats_slot(seg, a), 1000), 0);
+	release(a);
+	expect_five();
+}
+END_TEST
+
+/* Of numbers that could just be, sums end at the most there is. */
+START_TEST(sums_do_not_wrap)
+{
+	uint64_t former = 0, n = 0;
+	struct hist h;
+	int a, i;
+
+	for (i = 0; i < 600; i++) {
+		a = take();
+		scribble(a, RELAXED_MOST - 1);
+		n = stats_total(seg, STAT_requests);
+		ck_assert_uint_ge(n, former);
+		former = n;
+		stats_total_hist(seg, HIST_turn, &h);
+		ck_assert_uint_ge(hist_count(&h), n);
+		release(a);
+	}
+	ck_assert_uint_eq(n, UINT64_MAX);
+}
+END_TEST
+
+/* Each second an entry that claims to be of it, and has counted backwards. */
+START_TEST(a_ring_of_lies_adds_nothing)
+{
+	struct stats_second sum, *ring;
+	double over;
+	int a = take();
+	uint64_t now = (uint64_t)(mono_now() / NSEC_PER_SEC), s;
+
+	ring = writable(a)->ring;
+	for (s = now < STATS_RING ? 0 : now - STATS_RING + 1;
+	    s < now + STATS_RING / 2; s++)
+		ring[s % STATS_RING] = (struct stats_second){ s,
+		    UINT64_MAX - s, UINT64_MAX, s * RELAXED_MOST, 100 - s };
+	stats_last_seconds(seg, mono_now(), NSEC_PER_SEC, &sum, &over);
+	ck_assert_uint_eq(sum.requests, 0);
+	ck_assert_uint_eq(sum.errors, 0);
+	release(a);
+	stats_last_seconds(seg, mono_now(), NSEC_PER_SEC, &sum, &over);
+	ck_assert_uint_lt(sum.requests, RELAXED_MOST);
+	ck_assert_uint_lt(sum.sent, RELAXED_MOST);
+}
+END_TEST
+
+/* A child of a dead worker goes on writing: into no other's slot. */
+START_TEST(who_is_left_behind_writes_to_nobody)
+{
+	int a = take(), kept = dup(fds[a]);
+
+	release(a);
+	ck_assert_int_eq(take(), a);
+	ck_assert_int_eq(stats_attach(kept), 0);
+	STAT_ADD(requests, 9);
+	ck_assert_uint_eq(stats_total(seg, STAT_requests), 0);
+	close(kept);
 }
 END_TEST
 
@@ -253,7 +371,7 @@ last_seconds(double second)
 
 START_TEST(last_seconds_are_exact)
 {
-	int a = stats_slot_take(seg), b = stats_slot_take(seg);
+	int a = take(), b = take();
 
 	base = (mono_now() / NSEC_PER_SEC - 30) * NSEC_PER_SEC;
 	turn(a, 0, 1000);
@@ -278,7 +396,7 @@ END_TEST
 
 START_TEST(last_seconds_of_the_dead)
 {
-	int a = stats_slot_take(seg), b = stats_slot_take(seg);
+	int a = take(), b = take();
 
 	/* the latest is of this second: the first will be young enough even
 	 * if this test has to wait for its processor */
@@ -288,15 +406,15 @@ START_TEST(last_seconds_of_the_dead)
 	turn(a, 5, 20);
 	turn(b, 5, 3);
 	ck_assert_uint_eq(last_seconds(9), 1123);
-	stats_slot_release(seg, a);
+	release(a);
 	ck_assert_uint_eq(last_seconds(9), 1123);
-	stats_slot_release(seg, b);
+	release(b);
 	ck_assert_uint_eq(last_seconds(9), 1123);
 	ck_assert_uint_eq(last_seconds(10), 123);
 	ck_assert_uint_eq(last_seconds(13), 123);
 	ck_assert_uint_eq(last_seconds(14), 23);
 	ck_assert_uint_eq(last_seconds(15), 0);
-	ck_assert_int_eq(stats_slot_take(seg), a);
+	ck_assert_int_eq(take(), a);
 	turn(a, 9, 4);
 	ck_assert_uint_eq(last_seconds(13), 127);
 }
@@ -316,7 +434,7 @@ END_TEST
 /* A virtual machine serves before its clock shows ten seconds. */
 START_TEST(a_young_machine_has_few_last_seconds)
 {
-	int a = stats_slot_take(seg);
+	int a = take();
 	struct stats_second sum;
 	double over;
 
@@ -332,7 +450,7 @@ END_TEST
 
 START_TEST(turns_tell_when_they_began)
 {
-	int a = stats_slot_take(seg);
+	int a = take();
 
 	stats = writable(a);
 	stats_turn_begins(123456789012);
@@ -357,7 +475,10 @@ segment_suite(void)
 	tcase_add_test(u, children_of_workers_count_nowhere);
 	tcase_add_test(u, workers_cannot_cut_it);
 	tcase_add_test(u, versions_do_not_mix);
-	tcase_add_test(u, slots_nobody_took_cost_nothing);
+	tcase_add_test(u, what_cannot_be_is_not_believed);
+	tcase_add_test(u, sums_do_not_wrap);
+	tcase_add_test(u, a_ring_of_lies_adds_nothing);
+	tcase_add_test(u, who_is_left_behind_writes_to_nobody);
 	tcase_add_test(u, last_seconds_are_exact);
 	tcase_add_test(u, last_seconds_of_the_dead);
 	tcase_add_test(u, a_young_daemon_has_few_last_seconds);
