@@ -2,10 +2,14 @@
 #include "base/fd.h"
 
 #include <sys/mman.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -111,6 +115,44 @@ fd_reopen_append(int fd, const char *path)
 	close(new);
 	errno = saved;
 	return rv == -1 ? -1 : 0;
+}
+
+int
+fd_open_folder(const char *path, const char **base)
+{
+	const char *slash = strrchr(path, '/');
+	char name[PATH_MAX] = ".";
+
+	*base = slash != NULL ? slash + 1 : path;
+	if (slash != NULL && slash - path >= PATH_MAX) {
+		errno = ENAMETOOLONG;
+		return -1;
+	}
+	if (slash != NULL)
+		snprintf(name, sizeof(name), "%.*s",
+		    (int)(slash - path) + (slash == path), path);
+	return open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+}
+
+bool
+fd_is_named(int folder, const char *name, int file)
+{
+	struct stat here, there;
+
+	return fstat(file, &there) == 0 &&
+	    fstatat(folder, name, &here, AT_SYMLINK_NOFOLLOW) == 0 &&
+	    here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+}
+
+void
+fd_unlink(const char *path, int file)
+{
+	const char *base;
+	int folder = fd_open_folder(path, &base);
+
+	if (folder != -1 && fd_is_named(folder, base, file))
+		(void)unlinkat(folder, base, 0);
+	fd_close(&folder);
 }
 
 void

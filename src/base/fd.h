@@ -25,6 +25,15 @@ int	 fd_open_append(const char *path);
 /* The file that has that name now, under the number that others hold. 0, or
  * -1 with errno: fd is what it was. */
 int	 fd_reopen_append(int fd, const char *path);
+/* The folder of a file (O_PATH), whose name in it is *base: what is looked at
+ * and then changed there is in one folder, wherever the path leads by then.
+ * -1 with errno. */
+int	 fd_open_folder(const char *path, const char **base);
+/* Is that the name of this open file, whose inode number is nobody else's as
+ * long as it is open? */
+bool	 fd_is_named(int folder, const char *name, int file);
+/* Remove the path's name if it is this file's. */
+void	 fd_unlink(const char *path, int file);
 /* Close and set to -1; nothing when it is -1 already. */
 void	 fd_close(int *fd);
 

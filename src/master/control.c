@@ -2,6 +2,7 @@
 #include "master/control.h"
 
 #include <sys/socket.h>
+#include <sys/stat.h>
 
 #include <errno.h>
 #include <stdarg.h>
@@ -442,7 +443,7 @@ open_socket(struct control *ctl)
 	};
 	int fd;
 
-	if ((fd = unix_listen(&cl, "control.socket", &ctl->made)) == -1)
+	if ((fd = unix_listen(&cl, "control.socket", &ctl->file)) == -1)
 		return -1;
 	if (acceptor_begin(&ctl->acceptor, fd) == 0)
 		return 0;
@@ -458,7 +459,7 @@ control_init(struct control *ctl, struct loop *loop, const struct conf *conf,
 	const char *why;
 
 	*ctl = (struct control){ .loop = loop, .conf = conf, .ops = ops,
-	    .arg = arg, .group = (gid_t)-1 };
+	    .arg = arg, .group = (gid_t)-1, .file = -1 };
 	list_init(&ctl->clients);
 	acceptor_init(&ctl->acceptor, loop, "control.socket", on_accept);
 	if ((ctl->path = conf_control_socket(conf)) == NULL) {
@@ -488,8 +489,7 @@ control_fini(struct control *ctl)
 
 	list_foreach_safe(n, next, &ctl->clients)
 		client_free(list_entry(n, struct control_client, node));
-	if (ctl->acceptor.io.fd != -1)
-		unix_remove(ctl->path, &ctl->made);
+	unix_remove(ctl->path, &ctl->file);
 	acceptor_end(&ctl->acceptor);
 	if (ctl->made_folder != NULL)
 		(void)rmdir(ctl->made_folder);

@@ -10,7 +10,6 @@
 #ifndef MASTER_CONTROL_H
 #define MASTER_CONTROL_H
 
-#include <sys/stat.h>
 #include <sys/types.h>
 
 #include <stdbool.h>
@@ -41,7 +40,7 @@ struct control {
 	void			*arg;
 	char			*path;		/* NULL: no socket */
 	gid_t			 group;		/* the socket's, or (gid_t)-1 */
-	struct stat		 made;
+	int			 file;		/* of it, or -1 */
 	char			*made_folder;	/* NULL: it was there */
 	struct acceptor		 acceptor;
 	struct list		 clients;	/* the oldest first */

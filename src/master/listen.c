@@ -42,7 +42,7 @@ add(struct listeners *ls, int fd)
 	}
 	ls->at = at;
 	l = &at[ls->len++];
-	*l = (struct listener){ .fd = fd, .inherited = -1 };
+	*l = (struct listener){ .fd = fd, .file = -1, .inherited = -1 };
 	l->addr.len = sizeof(l->addr.ss);
 	if (getsockname(fd, (struct sockaddr *)&l->addr.ss,
 	    &l->addr.len) == -1)
@@ -63,7 +63,8 @@ shrink(struct listeners *ls, size_t len)
 		l = &ls->at[--ls->len];
 		fd_close(&l->fd);
 		if (l->path != NULL && !l->kept)
-			unix_remove(l->path, &l->made);
+			unix_remove(l->path, &l->file);
+		fd_close(&l->file);
 		free(l->path);
 		free(l->asked);
 	}
@@ -92,10 +93,10 @@ keep(struct listeners *ls, const struct listener *o)
 	if ((l = add(ls, fd)) == NULL)
 		return -1;
 	l->kept = true;
-	l->made = o->made;
 	l->entry = o->entry;
 	l->inherited = o->inherited;
-	if (o->path == NULL || (l->path = strdup(o->path)) != NULL)
+	if (o->path == NULL || ((l->path = strdup(o->path)) != NULL &&
+	    (l->file = fcntl(o->file, F_DUPFD_CLOEXEC, 0)) != -1))
 		return 0;
 	log_err("listen: %s", strerror(errno));
 	return -1;
@@ -306,7 +307,7 @@ keep_unix(struct listeners *ls, const struct conf_listen *cl)
 	for (i = 0; former != NULL && i < former->len; i++) {
 		o = &former->at[i];
 		if (o->path == NULL || strcmp(o->path, cl->path) != 0 ||
-		    !unix_is_ours(o->path, &o->made))
+		    !unix_is_ours(o->path, o->file))
 			continue;
 		return unix_check(cl) == 0 && keep(ls, o) == 0 ? 1 : -1;
 	}
@@ -318,19 +319,18 @@ open_unix(struct listeners *ls, const struct conf_listen *cl,
     const char *asked UNUSED)
 {
 	struct listener *l;
-	struct stat made;
-	int fd, kept = keep_unix(ls, cl);
+	int fd, file, kept = keep_unix(ls, cl);
 
 	if (kept != 0)
 		return kept == 1 ? 0 : -1;
-	if ((fd = unix_listen(cl, "listen", &made)) == -1)
+	if ((fd = unix_listen(cl, "listen", &file)) == -1)
 		return -1;
 	if ((l = add(ls, fd)) == NULL ||
 	    (l->path = strdup(cl->path)) == NULL) {
-		unix_remove(cl->path, &made);
+		unix_remove(cl->path, &file);
 		return -1;
 	}
-	l->made = made;
+	l->file = file;
 	return 0;
 }
 
@@ -580,7 +580,7 @@ adjust(struct listener *l, const struct conf *conf)
 	if (listen(l->fd, cl->backlog) == -1)
 		log_err("%s: %s", l->asked, strerror(errno));
 	if (cl->kind == CONF_LISTEN_UNIX)
-		unix_adjust(cl);
+		unix_adjust(cl, l->file);
 }
 
 /* Both ends of what was copied: the file has a new owner. */

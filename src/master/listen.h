@@ -14,8 +14,6 @@
 #ifndef MASTER_LISTEN_H
 #define MASTER_LISTEN_H
 
-#include <sys/stat.h>
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -27,7 +25,7 @@ struct listener {
 	int		 fd;
 	struct sock_addr addr;		/* with the port the kernel chose */
 	char		*path;		/* a file to remove at the end */
-	struct stat	 made;		/* that file */
+	int		 file;		/* that file, or -1 */
 	char		*asked;		/* as conf_listen_text() names it */
 	size_t		 entry;		/* of conf->listen; or GIVEN */
 	int		 inherited;	/* the number it came under, or -1 */

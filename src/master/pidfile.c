@@ -31,43 +31,71 @@ holds_pid(int fd)
 static bool
 still_ours(const struct pidfile *p)
 {
-	struct stat here, there;
+	const char *base;
+	int folder = fd_open_folder(p->path, &base);
+	bool ours = folder != -1 && fd_is_named(folder, base, p->fd);
 
-	return fstat(p->fd, &here) == 0 && lstat(p->path, &there) == 0 &&
-	    here.st_dev == there.st_dev && here.st_ino == there.st_ino;
+	fd_close(&folder);
+	return ours;
+}
+
+/* NULL: a file that a predecessor may have left. */
+static const char *
+objection(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == -1)
+		return strerror(errno);
+	if (!S_ISREG(st.st_mode) || !holds_pid(fd))
+		return "a file with other contents is there";
+	if (st.st_uid != geteuid() || st.st_nlink != 1)
+		return "a file of another user or another name is there";
+	return NULL;
+}
+
+/*
+ * The one that has the name, locked.  A predecessor removes its file before
+ * the lock goes with it: who opened that file before has the lock of one that
+ * nobody finds any more.  NULL, or why not.
+ */
+static const char *
+take(struct pidfile *p)
+{
+	const char *why;
+
+	do {
+		fd_close(&p->fd);
+		p->fd = open(p->path, O_RDWR | O_CREAT | O_CLOEXEC |
+		    O_NOFOLLOW | O_NONBLOCK | O_NOCTTY, 0644);
+		if (p->fd == -1)
+			return strerror(errno);
+		if ((why = objection(p->fd)) != NULL)
+			return why;
+		if (flock(p->fd, LOCK_EX | LOCK_NB) == -1)
+			return errno == EWOULDBLOCK ?
+			    "another asgid is running" : strerror(errno);
+	} while (!still_ours(p));
+	return NULL;
 }
 
 int
 pidfile_init(struct pidfile *p, const char *path)
 {
+	const char *why;
+
 	p->path = NULL;
 	p->fd = -1;
 	if (*path == '\0')
 		return 0;
 	if ((p->path = strdup(path)) == NULL)
-		goto fail;
-	p->fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW |
-	    O_NONBLOCK, 0644);
-	if (p->fd == -1)
-		goto fail;
-	if (flock(p->fd, LOCK_EX | LOCK_NB) == -1) {
-		if (errno != EWOULDBLOCK)
-			goto fail;
-		log_err("pid_file %s: another asgid is running", path);
-		goto fail_logged;
-	}
-	if (!holds_pid(p->fd)) {
-		log_err("pid_file %s: a file with other contents is there",
-		    path);
-		goto fail_logged;
-	}
-	if (ftruncate(p->fd, 0) == -1 ||
-	    dprintf(p->fd, "%d\n", (int)getpid()) < 0)
-		goto fail;
-	return 0;
-fail:
-	log_err("pid_file %s: %s", path, strerror(errno));
-fail_logged:
+		why = strerror(errno);
+	else if ((why = take(p)) == NULL && (ftruncate(p->fd, 0) == -1 ||
+	    dprintf(p->fd, "%d\n", (int)getpid()) < 0))
+		why = strerror(errno);
+	if (why == NULL)
+		return 0;
+	log_err("pid_file %s: %s", path, why);
 	fd_close(&p->fd);
 	free(p->path);
 	p->path = NULL;
@@ -79,8 +107,7 @@ pidfile_fini(struct pidfile *p)
 {
 	if (p->fd == -1)
 		return;
-	if (still_ours(p))
-		(void)unlink(p->path);
+	fd_unlink(p->path, p->fd);
 	fd_close(&p->fd);
 	free(p->path);
 	p->path = NULL;

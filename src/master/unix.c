@@ -1,10 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "master/unix.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -12,6 +16,9 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "master/privs.h"
+
+/* <linux/un.h> cannot be included beside <sys/un.h> */
+#define SIOCUNIXFILE	(SIOCPROTOPRIVATE + 0)
 
 static int
 new_socket(void)
@@ -31,12 +38,15 @@ bind_with_mode(int fd, const struct sockaddr_un *un, mode_t mode)
 	return rv;
 }
 
-/* Does anybody answer? A full backlog (EAGAIN) or a socket of another kind
- * (EPROTOTYPE) is somebody. */
+/*
+ * Does the socket at this path belong to anybody, listening or not yet?  It is
+ * asked for with the wrong type, so that whoever has it (EPROTOTYPE) gets no
+ * connection that nobody wanted.
+ */
 static bool
 in_use(const struct sockaddr_un *un)
 {
-	int fd = new_socket();
+	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	bool refused;
 
 	if (fd == -1)
@@ -47,33 +57,106 @@ in_use(const struct sockaddr_un *un)
 	return !refused;
 }
 
-/* bind() found something at the path: make room if it is a socket that
- * nobody listens on. 0, or -1 after logging. */
+/* ---- files -------------------------------------------------------------- */
+
+/*
+ * What bind() has made: the socket tells, if we may ask (CAP_NET_ADMIN).
+ * Else it is what has the name now; as root that must not be somebody else's.
+ */
 static int
-remove_stale(const char *what, const struct sockaddr_un *un)
+open_bound(int fd, const char *path)
+{
+	int file = ioctl(fd, SIOCUNIXFILE);
+	struct stat st;
+
+	if (file != -1)
+		return file;
+	file = open(path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+	if (file == -1)
+		return -1;
+	if (fstat(file, &st) == 0 && S_ISSOCK(st.st_mode) &&
+	    (geteuid() != 0 || (st.st_uid == 0 && st.st_nlink == 1)))
+		return file;
+	close(file);
+	errno = EBUSY;
+	return -1;
+}
+
+/* There is no other way to the mode of a file that cannot be opened. */
+static int
+set_mode(int file, mode_t mode)
+{
+	char path[sizeof("/proc/self/fd/") + 3 * sizeof(int)];
+	struct stat st;
+
+	snprintf(path, sizeof(path), "/proc/self/fd/%d", file);
+	if (chmod(path, mode) == -1 || fstat(file, &st) == -1)
+		return -1;
+	if ((st.st_mode & 07777) == mode)
+		return 0;
+	errno = EIO;
+	return -1;
+}
+
+/* ---- stale ones --------------------------------------------------------- */
+
+/*
+ * Another start may find the same stale socket, and have put its own into its
+ * place since we looked: what was taken away and is not the one that was
+ * looked at goes back.  0, or -1 with errno.
+ */
+static int
+take_away(int folder, const char *base, int stale)
+{
+	char aside[64];
+
+	snprintf(aside, sizeof(aside), ".asgid-stale.%d", (int)getpid());
+	if (renameat(folder, base, folder, aside) == -1)
+		return errno == ENOENT ? 0 : -1;
+	if (fd_is_named(folder, aside, stale))
+		return unlinkat(folder, aside, 0);
+	if (linkat(folder, aside, folder, base, 0) == 0)
+		(void)unlinkat(folder, aside, 0);
+	errno = EADDRINUSE;
+	return -1;
+}
+
+/* NULL: away with it. */
+static const char *
+why_not_stale(const struct sockaddr_un *un, int file)
 {
 	struct stat st;
 
-	if (lstat(un->sun_path, &st) == -1)
-		return errno == ENOENT ? 0 : -1;
-	if (!S_ISSOCK(st.st_mode)) {
-		log_err("%s unix:%s: a file that is no socket is there",
-		    what, un->sun_path);
-		return -1;
+	if (fstat(file, &st) == -1)
+		return strerror(errno);
+	if (!S_ISSOCK(st.st_mode))
+		return "a file that is no socket is there";
+	return in_use(un) ? strerror(EADDRINUSE) : NULL;
+}
+
+/* bind() found something at the path: make room if it is a socket that
+ * nobody has. 0, or -1 after logging. */
+static int
+remove_stale(const char *what, const struct sockaddr_un *un)
+{
+	const char *base, *why = NULL;
+	int folder = fd_open_folder(un->sun_path, &base), stale = -1;
+
+	if (folder == -1 || (stale = openat(folder, base,
+	    O_PATH | O_NOFOLLOW | O_CLOEXEC)) == -1)
+		why = errno != ENOENT ? strerror(errno) : NULL;
+	else if ((why = why_not_stale(un, stale)) == NULL) {
+		log_info("%s unix:%s: replacing a stale socket", what,
+		    un->sun_path);
+		if (take_away(folder, base, stale) == -1)
+			why = strerror(errno);
 	}
-	if (in_use(un)) {
-		log_err("%s unix:%s: %s", what, un->sun_path,
-		    strerror(EADDRINUSE));
-		return -1;
-	}
-	log_info("%s unix:%s: replacing a stale socket", what,
-	    un->sun_path);
-	if (unlink(un->sun_path) == -1 && errno != ENOENT) {
-		log_err("%s unix:%s: %s", what, un->sun_path,
-		    strerror(errno));
-		return -1;
-	}
-	return 0;
+	fd_close(&stale);
+	fd_close(&folder);
+	if (why == NULL)
+		return 0;
+	log_err("%s unix:%s: %s", what, un->sun_path, why);
+	return -1;
 }
 
 const char *
@@ -120,29 +203,38 @@ find_owner(const char *what, const struct conf_listen *cl, uid_t *uid,
 	return 0;
 }
 
+/* Before listen(), when connecting is still refused. 0, or -1 after
+ * logging. */
 static int
-set_owner(const char *what, const struct conf_listen *cl)
+set_owner_and_mode(const char *what, const struct conf_listen *cl, int file)
 {
+	struct stat st;
 	uid_t uid;
 	gid_t gid;
 
 	if (find_owner(what, cl, &uid, &gid) == -1)
 		return -1;
-	if ((uid == (uid_t)-1 && gid == (gid_t)-1) ||
-	    lchown(cl->path, uid, gid) == 0)
+	if ((uid != (uid_t)-1 || gid != (gid_t)-1) &&
+	    fchownat(file, "", uid, gid, AT_EMPTY_PATH) == -1) {
+		log_err("%s unix:%s: owner %s group %s: %s", what, cl->path,
+		    cl->owner, cl->group, strerror(errno));
+		return -1;
+	}
+	/* a default access list of the folder may have taken some of it */
+	if (fstat(file, &st) == 0 && ((st.st_mode & 07777) == cl->mode ||
+	    set_mode(file, cl->mode) == 0))
 		return 0;
-	log_err("%s unix:%s: owner %s group %s: %s", what, cl->path,
-	    cl->owner, cl->group, strerror(errno));
+	log_err("%s unix:%s: mode: %s", what, cl->path, strerror(errno));
 	return -1;
 }
 
 int
-unix_listen(const struct conf_listen *cl, const char *what, struct stat *made)
+unix_listen(const struct conf_listen *cl, const char *what, int *file)
 {
 	struct sockaddr_un un = { .sun_family = AF_UNIX };
-	bool bound = false;
 	int fd;
 
+	*file = -1;
 	if (strlen(cl->path) >= sizeof(un.sun_path)) {
 		log_err("%s unix:%s: longer than %zu bytes", what, cl->path,
 		    sizeof(un.sun_path) - 1);
@@ -159,11 +251,9 @@ unix_listen(const struct conf_listen *cl, const char *what, struct stat *made)
 		if (bind_with_mode(fd, &un, cl->mode) == -1)
 			goto fail;
 	}
-	bound = true;
-	/* connecting is refused until listen(): the owner is right by then */
-	if (lstat(cl->path, made) == -1)
+	if ((*file = open_bound(fd, cl->path)) == -1)
 		goto fail;
-	if (set_owner(what, cl) == -1)
+	if (set_owner_and_mode(what, cl, *file) == -1)
 		goto fail_logged;
 	if (listen(fd, cl->backlog) == 0)
 		return fd;
@@ -171,18 +261,19 @@ fail:
 	log_err("%s unix:%s: %s", what, cl->path, strerror(errno));
 fail_logged:
 	fd_close(&fd);
-	if (bound)
-		(void)unlink(cl->path);
+	unix_remove(cl->path, file);
 	return -1;
 }
 
 bool
-unix_is_ours(const char *path, const struct stat *made)
+unix_is_ours(const char *path, int file)
 {
-	struct stat st;
+	const char *base;
+	int folder = fd_open_folder(path, &base);
+	bool ours = folder != -1 && fd_is_named(folder, base, file);
 
-	return lstat(path, &st) == 0 && S_ISSOCK(st.st_mode) &&
-	    st.st_dev == made->st_dev && st.st_ino == made->st_ino;
+	fd_close(&folder);
+	return ours;
 }
 
 int
@@ -197,7 +288,7 @@ unix_check(const struct conf_listen *cl)
 /* Narrow first, so that nobody passes who is allowed neither before nor
  * after. */
 void
-unix_adjust(const struct conf_listen *cl)
+unix_adjust(const struct conf_listen *cl, int file)
 {
 	uid_t uid;
 	gid_t gid;
@@ -208,15 +299,16 @@ unix_adjust(const struct conf_listen *cl)
 		uid = geteuid();
 	if (gid == (gid_t)-1)
 		gid = getegid();
-	if (chmod(cl->path, 0600 & cl->mode) == -1 ||
-	    lchown(cl->path, uid, gid) == -1 ||
-	    chmod(cl->path, cl->mode) == -1)
+	if (set_mode(file, 0600 & cl->mode) == -1 ||
+	    fchownat(file, "", uid, gid, AT_EMPTY_PATH) == -1 ||
+	    set_mode(file, cl->mode) == -1)
 		log_err("listen unix:%s: %s", cl->path, strerror(errno));
 }
 
 void
-unix_remove(const char *path, const struct stat *made)
+unix_remove(const char *path, int *file)
 {
-	if (unix_is_ours(path, made))
-		(void)unlink(path);
+	if (*file != -1)
+		fd_unlink(path, *file);
+	fd_close(file);
 }

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Listening sockets of every kind."""
+import ctypes
+import errno
 import os
 import re
 import signal
 import socket
 import stat
+import struct
 import sys
 
 import pytest
@@ -130,11 +133,17 @@ def test_one_of_several_fails(asgid, tmp):
 
 # ---- UNIX ------------------------------------------------------------------
 
-def test_unix_mode_group_and_removal(asgid, tmp):
+def without_net_admin():
+    """As root in a container: the socket itself does not tell its file."""
+    ctypes.CDLL(None).prctl(24, 12, 0, 0, 0)    # PR_CAPBSET_DROP
+
+
+@pytest.mark.parametrize("prepare", [None, without_net_admin])
+def test_unix_mode_group_and_removal(asgid, tmp, prepare):
     path = tmp / "s"
     group = 'group = "daemon"; owner = "nobody";' if os.geteuid() == 0 else ""
     a = asgid(conf=listen('unix = "%s"; mode = "0640"; %s' % (path, group)),
-              umask=0o077).serving()
+              umask=0o077, preexec_fn=prepare).serving()
     st = path.stat()
     assert stat.S_ISSOCK(st.st_mode)
     assert stat.S_IMODE(st.st_mode) == 0o640
@@ -187,18 +196,44 @@ def test_unix_stale_of_a_killed_master(asgid, tmp):
     b.stop()
 
 
-@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_unix_in_use_is_kept(asgid, tmp, kind):
+@pytest.mark.parametrize("kind, listens", [
+    (socket.SOCK_STREAM, True), (socket.SOCK_STREAM, False),
+    (socket.SOCK_DGRAM, False)])
+def test_unix_in_use_is_kept(asgid, tmp, kind, listens):
+    """Also by one that has not got to listen() yet; the look brings it no
+    connection."""
     path = str(tmp / "s")
     with socket.socket(socket.AF_UNIX, kind) as s:
         s.bind(path)
-        if kind == socket.SOCK_STREAM:
+        if listens:
             s.listen()
         inode = os.lstat(path).st_ino
         a = asgid("--uds", path)
         assert a.wait() == 1
         assert "listen unix:%s: Address already in use" % path in a.log
         assert os.lstat(path).st_ino == inode
+        if listens:
+            s.setblocking(False)
+            with pytest.raises(BlockingIOError):
+                s.accept()
+
+
+def test_unix_folder_with_a_default_access_list(asgid, tmp):
+    """It takes from the mode of what is made there, which still is the one
+    that was asked for."""
+    acl = struct.pack("<I", 2) + b"".join(
+        struct.pack("<HHI", tag, allowed, 0xffffffff)
+        for tag, allowed in ((0x01, 7), (0x04, 0), (0x20, 0)))
+    try:
+        os.setxattr(tmp, "system.posix_acl_default", acl)
+    except OSError as e:
+        if e.errno in (errno.ENOTSUP, errno.EPERM):
+            return          # nothing that could go wrong here
+        raise
+    path = tmp / "s"
+    a = asgid(conf=listen('unix = "%s"; mode = "0666";' % path)).serving()
+    assert stat.S_IMODE(path.stat().st_mode) == 0o666
+    a.stop()
 
 
 def test_unix_regular_file_is_untouched(asgid, tmp):

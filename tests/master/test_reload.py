@@ -352,6 +352,45 @@ def test_new_socket_of_a_failed_generation_is_removed(asgid, tmp):
     a.stop()
 
 
+def moved_away_during_a_reload(a, path, put):
+    """While the next generation starts, when the listener is already chosen,
+    its file goes and put() brings something else."""
+    ready = a.tmp / "ready"
+    a.behave("until=%s" % ready)
+    rewrite(a, listen('unix = "%s"; mode = "0666";' % path))
+    a.signal(signal.SIGHUP)
+    poll(lambda: len(a.workers()) == 2, "the next generation")
+    path.rename(path.with_suffix(".away"))
+    put()
+    ready.write_text("")
+    a.wait_log(DONE % (1, 2))
+    only(a, 1)
+    mode = path.with_suffix(".away").stat().st_mode
+    assert stat.S_IMODE(mode) == 0o666
+
+
+def test_reload_changes_the_mode_of_its_own_socket_only(asgid, tmp):
+    """Who may write to the folder may put a link to anything there."""
+    path, secret = tmp / "sock", tmp / "secret"
+    secret.write_text("secret")
+    secret.chmod(0o600)
+    a = asgid(conf=listen('unix = "%s"; mode = "0600";' % path)).serving()
+    moved_away_during_a_reload(a, path, lambda: path.symlink_to(secret))
+    assert stat.S_IMODE(secret.stat().st_mode) == 0o600
+    a.stop()
+    assert path.is_symlink() and secret.exists()
+
+
+def test_file_in_the_place_of_a_socket_is_kept(asgid, tmp):
+    path = tmp / "sock"
+    a = asgid(conf=listen('unix = "%s"; mode = "0600";' % path)).serving()
+    moved_away_during_a_reload(a, path, lambda: path.write_text("precious"))
+    path.chmod(0o640)
+    a.stop()
+    assert path.read_text() == "precious"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o640
+
+
 def test_inherited_descriptor(asgid):
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
