@@ -53,7 +53,7 @@ def test_reload(asgid):
 def test_old_ones_serve_until_all_are_ready(asgid):
     a = asgid("--workers", "2").serving(2)
     old, ready = a.workers(), a.tmp / "ready"
-    a.behave("only=4 until=%s" % ready)
+    a.behave("only=2 until=%s" % ready)
     a.signal(signal.SIGHUP)
     poll(lambda: len(a.workers()) == 4, "four workers")
     assert all(a.ask() in old for _ in range(50))
@@ -87,7 +87,7 @@ def test_failing_generation(asgid, words, why):
 def test_one_of_the_generation_fails(asgid):
     a = asgid("--workers", "2").serving(2)
     old = a.workers()
-    a.behave("only=4 fail=3")
+    a.behave("only=2 fail=3")
     a.signal(signal.SIGHUP)
     a.wait_log(FAILED % "told to fail")
     assert only(a, 2) == old and a.ask() in old
