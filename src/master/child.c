@@ -384,7 +384,7 @@ child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
 	loop_timer_init(&c->deadline, on_deadline);
 	loop_timer_init(&c->watchdog, on_watchdog);
 	loop_io_init(&c->pidfd, sp.pidfd, on_exit_event);
-	if (chan_init(&c->chan, loop, sp.channel, on_message, on_eof,
+	if (chan_init(&c->chan, loop, &sp.channel, on_message, on_eof,
 	    c) == -1 || loop_io_set(loop, &c->pidfd, LOOP_READ) == -1) {
 		saved = errno;
 		chan_fini(&c->chan);

@@ -96,6 +96,8 @@ fail:
 	_exit(EXIT_FAILURE);
 }
 
+#define NO_ENDS	{ -1, -1, false }
+
 /* ---- in the master ------------------------------------------------------ */
 
 static int
@@ -146,15 +148,15 @@ spawn_worker(const struct spawn *s, unsigned id, unsigned generation,
     int stats_fd, struct spawned *to)
 {
 	struct birth b = { .id = id, .generation = generation,
-	    .channel = -1, .conf_fd = -1, .stats_fd = stats_fd };
-	int chan[2] = { -1, -1 }, saved;
+	    .channel = NO_ENDS, .conf_fd = -1, .stats_fd = stats_fd };
 	pid_t master = getpid();
+	int saved;
 
-	*to = (struct spawned){ -1, -1, -1 };
+	*to = (struct spawned){ -1, -1, NO_ENDS };
 	fill(&b, s);
-	if ((b.conf_fd = conf_memfd(s->conf)) == -1 || chan_pair(chan) == -1)
+	if ((b.conf_fd = conf_memfd(s->conf)) == -1 ||
+	    chan_pair(&to->channel, &b.channel) == -1)
 		goto fail;
-	b.channel = chan[1];
 	if ((to->pid = fork_blocked()) == 0)
 		become_worker(s, &b, master);
 	if (to->pid == -1)
@@ -167,14 +169,13 @@ spawn_worker(const struct spawn *s, unsigned id, unsigned generation,
 		errno = saved;
 		goto fail;
 	}
-	to->channel = chan[0];
-	fd_close(&chan[1]);
+	chan_close(&b.channel);
 	fd_close(&b.conf_fd);
 	return 0;
 fail:
 	saved = errno;
-	fd_close(&chan[0]);
-	fd_close(&chan[1]);
+	chan_close(&to->channel);
+	chan_close(&b.channel);
 	fd_close(&b.conf_fd);
 	errno = saved;
 	return -1;

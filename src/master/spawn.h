@@ -11,6 +11,7 @@
 #include "conf/conf.h"
 #include "master/listen.h"
 #include "master/privs.h"
+#include "proc/chan.h"
 #include "stats/stats.h"
 
 /* What all workers have in common. */
@@ -26,7 +27,7 @@ struct spawn {
 struct spawned {
 	pid_t	 pid;
 	int	 pidfd;		/* readable when it has ended */
-	int	 channel;	/* the master's end */
+	struct chan_ends channel; /* the master's */
 };
 
 /* 0, or -1 with errno. That the program cannot be executed is found out in

@@ -22,7 +22,7 @@
 
 /* The numbers of the line, in order; -1 travels as "-1". */
 struct line {
-	long	 version, id, generation, channel, conf_fd, error_fd,
+	long	 version, id, generation, in, out, conf_fd, error_fd,
 		 access_fd, stats_fd, nlisteners;
 };
 
@@ -38,7 +38,8 @@ each_fd(const struct birth *b, bool inherited)
 {
 	size_t i;
 
-	if (set_inherited(b->channel, inherited) == -1 ||
+	if (set_inherited(b->channel.in, inherited) == -1 ||
+	    set_inherited(b->channel.out, inherited) == -1 ||
 	    set_inherited(b->conf_fd, inherited) == -1 ||
 	    set_inherited(b->error_fd, inherited) == -1 ||
 	    set_inherited(b->access_fd, inherited) == -1 ||
@@ -66,9 +67,9 @@ birth_export(const struct birth *b)
 	size_t i;
 	int rv = -1;
 
-	buf_printf(&line, "%d %u %u %d %d %d %d %d %zu", BIRTH_VERSION,
-	    b->id, b->generation, b->channel, b->conf_fd, b->error_fd,
-	    b->access_fd, b->stats_fd, b->nlisteners);
+	buf_printf(&line, "%d %u %u %d %d %d %d %d %d %zu", BIRTH_VERSION,
+	    b->id, b->generation, b->channel.in, b->channel.out, b->conf_fd,
+	    b->error_fd, b->access_fd, b->stats_fd, b->nlisteners);
 	for (i = 0; i < b->nlisteners; i++)
 		buf_printf(&line, " %d", b->listeners[i]);
 	if (line.failed)
@@ -105,7 +106,8 @@ parse(const char *at, struct birth *b)
 	if (next_number(&at, BIRTH_VERSION, BIRTH_VERSION, &l.version) == -1 ||
 	    next_number(&at, 1, INT_MAX, &l.id) == -1 ||
 	    next_number(&at, 1, INT_MAX, &l.generation) == -1 ||
-	    next_number(&at, 0, INT_MAX, &l.channel) == -1 ||
+	    next_number(&at, 0, INT_MAX, &l.in) == -1 ||
+	    next_number(&at, 0, INT_MAX, &l.out) == -1 ||
 	    next_number(&at, 0, INT_MAX, &l.conf_fd) == -1 ||
 	    next_number(&at, -1, INT_MAX, &l.error_fd) == -1 ||
 	    next_number(&at, -1, INT_MAX, &l.access_fd) == -1 ||
@@ -114,7 +116,8 @@ parse(const char *at, struct birth *b)
 		return -1;
 	*b = (struct birth){
 		.id = (unsigned)l.id, .generation = (unsigned)l.generation,
-		.channel = (int)l.channel, .conf_fd = (int)l.conf_fd,
+		.channel = { (int)l.in, (int)l.out, false },
+		.conf_fd = (int)l.conf_fd,
 		.error_fd = (int)l.error_fd, .access_fd = (int)l.access_fd,
 		.stats_fd = (int)l.stats_fd,
 		.nlisteners = (size_t)l.nlisteners,

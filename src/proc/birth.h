@@ -15,6 +15,7 @@
 #include <stddef.h>
 
 #include "conf/conf.h"
+#include "proc/chan.h"
 
 #define BIRTH_LISTENERS_MAX	256
 
@@ -22,7 +23,7 @@ struct birth {
 	unsigned	 id;		/* 1.. : the worker's number; a former
 					 * one that ends may have it too */
 	unsigned	 generation;	/* 1.. : grows with each reload */
-	int		 channel;	/* socketpair to the master */
+	struct chan_ends channel;	/* to the master */
 	int		 conf_fd;	/* memfd: the configuration */
 	int		 error_fd;	/* error log, -1: by its name */
 	int		 access_fd;	/* access log, -1: off */

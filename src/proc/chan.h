@@ -1,12 +1,17 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The channel between master and worker: a SOCK_SEQPACKET pair, one packet a
- * message, so there is no framing to get wrong.  Neither side ever blocks on
- * the other: a packet that does not fit is an error for the sender.
+ * The channel between master and worker, one packet a message, so there is no
+ * framing to get wrong.  Neither side ever blocks on the other: a packet that
+ * does not fit is an error for the sender.
  *
- * A message may carry descriptors.  The receiver finds them in chan->fds
- * while its callback runs and keeps one by chan_take_fd(); those that it
- * leaves there are closed with the next message or by chan_fini().
+ * The master speaks over a SOCK_SEQPACKET pair and hears by a pipe.  Through a
+ * socket a worker could pass it descriptors whose close() lingers, and who is
+ * passed one closes it, even when it is never looked at.  So the master's end
+ * of the pair takes nothing.
+ *
+ * The master's messages may carry descriptors.  The worker finds them in
+ * chan->fds while its callback runs and keeps one by chan_take_fd(); those
+ * that it leaves there are closed with the next message or by chan_fini().
  */
 #ifndef PROC_CHAN_H
 #define PROC_CHAN_H
@@ -45,9 +50,18 @@ typedef void chan_f(struct chan *, enum chan_type, const char *text,
 /* The other side is gone. */
 typedef void chan_eof_f(struct chan *, void *arg);
 
+/* Descriptors of one side; -1: none. */
+struct chan_ends {
+	int		 in;
+	int		 out;
+	bool		 master;
+};
+
 struct chan {
 	struct loop	*loop;
-	struct loop_io	 io;
+	struct loop_io	 io;		/* in */
+	int		 out;
+	bool		 master;
 	chan_f		*on_message;
 	chan_eof_f	*on_eof;
 	void		*arg;
@@ -55,12 +69,14 @@ struct chan {
 	size_t		 nfds;
 };
 
-/* fds[0] for the master, fds[1] for the worker, both close-on-exec and
- * non-blocking. 0, or -1 with errno. */
-int	 chan_pair(int fds[2]);
-/* Takes over fd, also when it fails: then it is closed. */
-int	 chan_init(struct chan *, struct loop *, int fd, chan_f *,
-	    chan_eof_f *, void *arg);
+/* All close-on-exec and non-blocking. 0, or -1 with errno. */
+int	 chan_pair(struct chan_ends *master, struct chan_ends *worker);
+void	 chan_close(struct chan_ends *);
+/* Before chan_init(), and without taking them over: can send only. */
+void	 chan_init_mute(struct chan *, const struct chan_ends *);
+/* Takes the ends over, also when it fails: then they are closed. */
+int	 chan_init(struct chan *, struct loop *, const struct chan_ends *,
+	    chan_f *, chan_eof_f *, void *arg);
 /* Closes the channel; harmless when that was done already. Legal in both
  * callbacks. */
 void	 chan_fini(struct chan *);
@@ -68,10 +84,11 @@ bool	 chan_is_open(const struct chan *);
 /* 0, or -1 with errno (EAGAIN: the other side does not read; EPIPE: it is
  * gone). The text is cut at CHAN_TEXT_MAX - 1 bytes. */
 int	 chan_send(struct chan *, enum chan_type, const char *text);
-/* The same with copies of descriptors, at most CHAN_FDS_MAX. */
+/* The same with copies of descriptors, at most CHAN_FDS_MAX; the master's. */
 int	 chan_send_fds(struct chan *, enum chan_type, const char *text,
 	    const int *fds, size_t nfds);
-/* Deliver now what has already arrived, on_eof included. */
+/* Deliver now what has already arrived, on_eof included; no more than a peer
+ * in its senses sends in all its life. */
 void	 chan_pump(struct chan *);
 /* The i-th descriptor of the message being delivered, from now on the
  * caller's, close-on-exec; -1 if there is none. */

@@ -300,7 +300,7 @@ start_loop(void)
 	loop_signal(self.loop, SIGPIPE, LOOP_SIGNAL_IGNORE, NULL);
 	loop_signal(self.loop, SIGHUP, LOOP_SIGNAL_IGNORE, NULL);
 	loop_signal(self.loop, SIGUSR1, LOOP_SIGNAL_IGNORE, NULL);
-	return chan_init(&self.chan, self.loop, self.birth->channel,
+	return chan_init(&self.chan, self.loop, &self.birth->channel,
 	    on_message, on_master_gone, NULL);
 }
 
@@ -427,7 +427,7 @@ worker_main(struct birth *birth, struct conf *conf)
 	self.birth = birth;
 	self.conf = conf;
 	self.status = WORKER_UNUSABLE;
-	self.chan.io.fd = birth->channel;	/* can tell, not yet hear */
+	chan_init_mute(&self.chan, &birth->channel);
 	if (host_start(conf, &why) == -1) {
 		tell(CHAN_FAILED, buf_str(&why));
 		buf_fini(&why);

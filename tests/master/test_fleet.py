@@ -198,6 +198,18 @@ def test_worker_without_channel_is_killed(asgid):
     a.stop()
 
 
+def test_worker_that_passes_what_lingers_holds_nobody_up(asgid):
+    a = asgid(fake="burden").serving()
+    a.wait_log("fake: burdened")
+    burdened = a.worker()
+    a.behave("")
+    a.signal(signal.SIGTTIN)
+    a.wait_log("fake: go$", 2)
+    os.kill(burdened, signal.SIGKILL)
+    a.wait_log("fake: go$", 3)
+    a.stop()
+
+
 def test_worker_that_forges_statistics_harms_itself_alone(asgid):
     a = asgid("--workers", "2", conf='listen = ({ address = "127.0.0.1:0"; });'
               '\ntimeouts = { hang = "1s"; };', fake="only=1 forge")

@@ -217,12 +217,12 @@ def test_worker_inherits_only_what_it_shall(asgid, tmp):
     a = asgid(conf=LISTEN + 'pid_file = "%s/pid"; log = { access = "%s"; };' %
               (tmp, access), fake="report", pass_fds=extra,
               env={"LISTEN_FDS": "3", "LISTEN_PID": "1"}).serving()
-    born = re.search(r"channel=(\d+) error=2 access=(\d+) stats=(\d+)",
+    born = re.search(r"channel=(\d+),(\d+) error=2 access=(\d+) stats=(\d+)",
                      a.log)
     listeners = re.findall(r"fake: listener (\d+)", a.log)
     fds = dict(re.findall(r"fake: fd (\d+) (.*)", a.log))
     assert set(fds) == {"0", "1", "2", *born.groups(), *listeners}
-    assert fds[born[2]] == str(access)
+    assert fds[born[3]] == str(access)
     assert len(listeners) == 1
     assert "env ASGID_BIRTH" not in a.log and "env LISTEN" not in a.log
     a.stop()

@@ -25,6 +25,8 @@
  *	orphan[=PATH]	leaves a dead process of a dead child when it starts,
  *			before anything else, or then, when that file is there
  *	mute		closes its channel when it is told to go
+ *	burden		when it is told to go, passes to whoever takes it, by
+ *			all that it has, a descriptor whose close() lasts
  *	forge		as soon as it goes, writes into all of the statistics
  *			that it can reach that their owner is busy since long
  *
@@ -36,6 +38,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+
+#include <netinet/in.h>
 
 #include <dirent.h>
 #include <errno.h>
@@ -193,6 +197,57 @@ on_listener(struct loop *l UNUSED, struct loop_io *io, unsigned rev UNUSED)
 	close(fd);
 }
 
+/* A connection to ourselves with more in it than we shall ever read, and an
+ * hour for the rest. */
+static int
+lingering(void)
+{
+	struct sockaddr_in sin = { .sin_family = AF_INET,
+	    .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct linger hour = { .l_onoff = 1, .l_linger = 3600 };
+	socklen_t len = sizeof(sin);
+	static char block[65536];
+	int l = socket(AF_INET, SOCK_STREAM, 0);
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (l == -1 || fd == -1 ||
+	    bind(l, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
+	    listen(l, 1) == -1 ||
+	    getsockname(l, (struct sockaddr *)&sin, &len) == -1 ||
+	    connect(fd, (struct sockaddr *)&sin, sizeof(sin)) == -1 ||
+	    setsockopt(fd, SOL_SOCKET, SO_LINGER, &hour, sizeof(hour)) == -1)
+		fatal(1, "fake: %s", strerror(errno));
+	while (send(fd, block, sizeof(block), MSG_DONTWAIT) > 0)
+		;
+	return fd;
+}
+
+static void
+burden(void)
+{
+	union {
+		struct cmsghdr	 align;
+		char		 space[CMSG_SPACE(sizeof(int))];
+	} control = { .align = { CMSG_LEN(sizeof(int)), SOL_SOCKET,
+	    SCM_RIGHTS } };
+	char type = CHAN_NTYPE;
+	struct iovec iov = { &type, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = &control, .msg_controllen = sizeof(control) };
+	int fd = lingering(), to;
+
+	memcpy(CMSG_DATA(&control.align), &fd, sizeof(fd));
+	for (to = 0; to < 64; to++) {
+		if (sendmsg(to, &msg, MSG_DONTWAIT | MSG_NOSIGNAL) == -1)
+			continue;
+		/* the next message lets go of it */
+		(void)send(to, &type, 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+		close(fd);
+		break;
+	}
+	say("burdened");
+}
+
 static void
 forge(void)
 {
@@ -227,6 +282,8 @@ on_go(const char *text UNUSED)
 	}
 	if (word("mute") != NULL)
 		chan_fini(&fake.chan);
+	if (word("burden") != NULL)
+		burden();
 	if (word("forge") != NULL)
 		forge();
 	(void)expect(after, countof(after));
@@ -353,9 +410,10 @@ report(void)
 	int death = 0;
 	size_t i;
 
-	log_info("fake: born id=%u generation=%u channel=%d error=%d "
-	    "access=%d stats=%d app=%s", b->id, b->generation, b->channel,
-	    b->error_fd, b->access_fd, b->stats_fd, fake.conf->app);
+	log_info("fake: born id=%u generation=%u channel=%d,%d error=%d "
+	    "access=%d stats=%d app=%s", b->id, b->generation, b->channel.in,
+	    b->channel.out, b->error_fd, b->access_fd, b->stats_fd,
+	    fake.conf->app);
 	for (i = 0; i < b->nlisteners; i++)
 		log_info("fake: listener %d", b->listeners[i]);
 	for (i = 0; i < countof(env); i++)
@@ -430,7 +488,7 @@ main(int argc, char *argv[])
 	if (word("orphan") != NULL)
 		make_orphan();
 	if ((fake.loop = loop_new()) == NULL ||
-	    chan_init(&fake.chan, fake.loop, fake.birth.channel, on_message,
+	    chan_init(&fake.chan, fake.loop, &fake.birth.channel, on_message,
 	    on_eof, NULL) == -1)
 		fatal(1, "fake: %s", strerror(errno));
 	end_early();

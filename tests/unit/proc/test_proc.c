@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * The channel, over a real socket pair and a real loop, and what a worker is
- * born with.
+ * The channel, over real descriptors and a real loop, and what a worker is
+ * born with.  Chan a is the master's, b the worker's.
  */
 #include "proc/chan.h"
 
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,16 +69,20 @@ turns(int n)
 static void
 setup(void)
 {
-	int fds[2];
+	struct chan_ends m, w;
+	int fds[4], i;
 
 	loop = loop_new();
 	ck_assert_ptr_nonnull(loop);
-	ck_assert_int_eq(chan_pair(fds), 0);
-	ck_assert_int_eq(fcntl(fds[0], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-	ck_assert_int_eq(fcntl(fds[1], F_GETFD) & FD_CLOEXEC, FD_CLOEXEC);
-	ck_assert_int_eq(chan_init(&a, loop, fds[0], on_message, on_eof,
+	ck_assert_int_eq(chan_pair(&m, &w), 0);
+	memcpy(fds, (int[]){ m.in, m.out, w.in, w.out }, sizeof(fds));
+	for (i = 0; i < 4; i++) {
+		ck_assert_int_eq(fcntl(fds[i], F_GETFD), FD_CLOEXEC);
+		ck_assert_int_ne(fcntl(fds[i], F_GETFL) & O_NONBLOCK, 0);
+	}
+	ck_assert_int_eq(chan_init(&a, loop, &m, on_message, on_eof,
 	    (void *)(uintptr_t)"a"), 0);
-	ck_assert_int_eq(chan_init(&b, loop, fds[1], on_message, on_eof,
+	ck_assert_int_eq(chan_init(&b, loop, &w, on_message, on_eof,
 	    (void *)(uintptr_t)"b"), 0);
 	taken = -1;
 	close_on_message = false;
@@ -113,6 +118,11 @@ START_TEST(long_text_is_cut)
 	ck_assert_int_eq(chan_send(&a, CHAN_FAILED, text), 0);
 	turns(2);
 	ck_assert_uint_eq(got.len, strlen("b1:;") + CHAN_TEXT_MAX - 1);
+	ck_assert_int_eq(chan_send(&b, CHAN_FAILED, text), 0);
+	ck_assert_int_eq(chan_send(&b, CHAN_READY, "x"), 0);
+	turns(3);
+	ck_assert_uint_eq(got.len, 2 * (strlen("b1:;") + CHAN_TEXT_MAX - 1) +
+	    strlen("a0:x;"));
 }
 END_TEST
 
@@ -127,15 +137,19 @@ END_TEST
 
 START_TEST(full_is_an_error_not_a_wait)
 {
+	struct chan *from, *to;
 	int i;
 
-	for (i = 0; i < 100000; i++)
-		if (chan_send(&a, CHAN_GO, "x") == -1)
-			break;
-	ck_assert_int_gt(i, 0);
-	ck_assert_int_eq(errno, EAGAIN);
-	chan_pump(&b);
-	ck_assert_int_eq(chan_send(&a, CHAN_GO, "x"), 0);
+	for (from = &a, to = &b; from != NULL; to = &a,
+	    from = from == &a ? &b : NULL) {
+		for (i = 0; i < 100000; i++)
+			if (chan_send(from, CHAN_GO, "x") == -1)
+				break;
+		ck_assert_int_gt(i, 0);
+		ck_assert_int_eq(errno, EAGAIN);
+		chan_pump(to);
+		ck_assert_int_eq(chan_send(from, CHAN_GO, "x"), 0);
+	}
 }
 END_TEST
 
@@ -153,22 +167,68 @@ START_TEST(end)
 }
 END_TEST
 
+/* With SIGPIPE as the application may have set it. */
 START_TEST(send_after_the_other_end_is_gone)
 {
+	sigset_t pending;
+
+	(void)signal(SIGPIPE, SIG_DFL);
 	chan_fini(&a);
 	ck_assert_int_eq(chan_send(&b, CHAN_READY, ""), -1);
 	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_int_eq(sigpending(&pending), 0);
+	ck_assert_int_eq(sigismember(&pending, SIGPIPE), 0);
 }
 END_TEST
 
-/* The last words of a worker that died with unread orders. */
-START_TEST(last_words_before_a_reset)
+/* Of a worker that died with unread orders. */
+START_TEST(last_words)
 {
-	ck_assert_int_eq(chan_send(&b, CHAN_GO, "never read"), 0);
-	ck_assert_int_eq(chan_send(&a, CHAN_FAILED, "why"), 0);
-	chan_fini(&a);
-	chan_pump(&b);
-	ck_assert_str_eq(buf_str(&got), "b1:why;beof;");
+	ck_assert_int_eq(chan_send(&a, CHAN_GO, "never read"), 0);
+	ck_assert_int_eq(chan_send(&b, CHAN_FAILED, "why"), 0);
+	chan_fini(&b);
+	chan_pump(&a);
+	ck_assert_str_eq(buf_str(&got), "a1:why;aeof;");
+}
+END_TEST
+
+/* A worker that talks on is not listened to for ever. */
+static void
+on_chatter(struct chan *c UNUSED, enum chan_type type UNUSED,
+    const char *said UNUSED, void *arg UNUSED)
+{
+	ck_assert_int_eq(chan_send(&b, CHAN_READY, "and"), 0);
+}
+
+START_TEST(pumping_ends)
+{
+	a.on_message = on_chatter;
+	ck_assert_int_eq(chan_send(&b, CHAN_READY, ""), 0);
+	chan_pump(&a);
+	ck_assert(chan_is_open(&a));
+}
+END_TEST
+
+/* What somebody in the worker's place would pass to have the master wait for
+ * its close(): all ways are shut. */
+START_TEST(the_master_takes_no_descriptors)
+{
+	union {
+		struct cmsghdr	 align;
+		char		 space[CMSG_SPACE(sizeof(int))];
+	} control = { .align = { CMSG_LEN(sizeof(int)), SOL_SOCKET,
+	    SCM_RIGHTS } };
+	char byte = CHAN_READY;
+	struct iovec iov = { &byte, 1 };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1,
+	    .msg_control = &control, .msg_controllen = sizeof(control) };
+
+	ck_assert_int_eq(sendmsg(b.io.fd, &msg, MSG_NOSIGNAL), -1);
+	ck_assert_int_eq(errno, EPIPE);
+	ck_assert_int_eq(sendmsg(b.out, &msg, MSG_NOSIGNAL), -1);
+	ck_assert_int_eq(errno, ENOTSOCK);
+	ck_assert_int_eq(chan_send_fds(&b, CHAN_READY, "", &b.out, 1), -1);
+	ck_assert_int_eq(errno, EINVAL);
 }
 END_TEST
 
@@ -243,11 +303,11 @@ END_TEST
 
 START_TEST(not_a_descriptor)
 {
+	struct chan_ends ends = { open("/dev/null", O_RDONLY), -1, true };
 	struct chan c;
-	int fd = open("/dev/null", O_RDONLY);
 
-	close(fd);
-	ck_assert_int_eq(chan_init(&c, loop, fd, on_message, on_eof, NULL),
+	close(ends.in);
+	ck_assert_int_eq(chan_init(&c, loop, &ends, on_message, on_eof, NULL),
 	    -1);
 	ck_assert_int_eq(errno, EBADF);
 	ck_assert(!chan_is_open(&c));
@@ -282,26 +342,30 @@ START_TEST(birth_round)
 	struct conf *conf = NULL;
 
 	in.conf_fd = conf_fd;
-	in.channel = any_fd();
+	in.channel.in = any_fd();
+	in.channel.out = any_fd();
 	in.stats_fd = any_fd();
 	in.listeners[0] = any_fd();
 	in.listeners[1] = any_fd();
 	ck_assert_int_eq(birth_export(&in), 0);
-	ck_assert_int_eq(cloexec(in.channel), 0);
+	ck_assert_int_eq(cloexec(in.channel.in), 0);
+	ck_assert_int_eq(cloexec(in.channel.out), 0);
 	ck_assert_int_eq(cloexec(in.conf_fd), 0);
 	ck_assert_int_eq(cloexec(in.stats_fd), 0);
 	ck_assert_int_eq(cloexec(in.listeners[1]), 0);
 	ck_assert_int_eq(birth_import(&out, &conf), 0);
 	ck_assert_uint_eq(out.id, 7);
 	ck_assert_uint_eq(out.generation, 3);
-	ck_assert_int_eq(out.channel, in.channel);
+	ck_assert_int_eq(out.channel.in, in.channel.in);
+	ck_assert_int_eq(out.channel.out, in.channel.out);
 	ck_assert_int_eq(out.error_fd, -1);
 	ck_assert_int_eq(out.access_fd, STDOUT_FILENO);
 	ck_assert_int_eq(out.stats_fd, in.stats_fd);
 	ck_assert_uint_eq(out.nlisteners, 2);
 	ck_assert_int_eq(out.listeners[0], in.listeners[0]);
 	ck_assert_int_eq(out.listeners[1], in.listeners[1]);
-	ck_assert_int_ne(cloexec(in.channel), 0);
+	ck_assert_int_ne(cloexec(in.channel.in), 0);
+	ck_assert_int_ne(cloexec(in.channel.out), 0);
 	ck_assert_int_ne(cloexec(in.stats_fd), 0);
 	ck_assert_int_ne(cloexec(in.listeners[0]), 0);
 	ck_assert_int_eq(cloexec(STDOUT_FILENO), 0);
@@ -310,7 +374,7 @@ START_TEST(birth_round)
 	ck_assert_str_eq(conf->app, "x:y");
 	ck_assert_ptr_null(getenv("ASGID_BIRTH"));
 	conf_free(&conf);
-	close(in.channel);
+	chan_close(&in.channel);
 	close(in.stats_fd);
 	close(in.listeners[0]);
 	close(in.listeners[1]);
@@ -356,11 +420,12 @@ START_TEST(birth_with_a_bad_configuration)
 	struct conf *conf = NULL;
 
 	log_set_level(LOG_L_CRITICAL);
-	in.channel = any_fd();
+	in.channel.in = any_fd();
+	in.channel.out = any_fd();
 	in.conf_fd = fd_memfd("test", "app = 5;\n", 9);
 	ck_assert_int_eq(birth_export(&in), 0);
 	ck_assert_int_eq(birth_import(&out, &conf), -1);
-	close(in.channel);
+	chan_close(&in.channel);
 	close(in.conf_fd);
 }
 END_TEST
@@ -380,7 +445,9 @@ main(void)
 	tcase_add_test(chan, full_is_an_error_not_a_wait);
 	tcase_add_test(chan, end);
 	tcase_add_test(chan, send_after_the_other_end_is_gone);
-	tcase_add_test(chan, last_words_before_a_reset);
+	tcase_add_test(chan, last_words);
+	tcase_add_test(chan, pumping_ends);
+	tcase_add_test(chan, the_master_takes_no_descriptors);
 	tcase_add_test(chan, close_in_the_callback);
 	tcase_add_test(chan, descriptors_travel);
 	tcase_add_test(chan, descriptors_left_are_closed);
