@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/defs.h"
 #include "base/log.h"
 
 /* The service manager's view. */
@@ -32,9 +33,10 @@ master_stop(struct master *m, bool now)
 		notify_send(&m->notify, "STOPPING=1\nSTATUS=Shutting down");
 		wait_on_stop(m);
 	}
-	if (fleet_is_renewing(&m->fleet)) {
+	if (master_is_reloading(m)) {
 		m->reload_result = CTL_R_BUSY;
 		buf_puts(&m->reload_text, STOPPING_TEXT "\n");
+		m->alone = false;
 	}
 	listeners_set_last(&m->setup->listeners, NULL);
 	fleet_stop(&m->fleet, now);
@@ -87,6 +89,12 @@ master_reopen(struct master *m, struct buf *why)
 
 /* ---- reload ------------------------------------------------------------- */
 
+bool
+master_is_reloading(const struct master *m)
+{
+	return fleet_is_renewing(&m->fleet) || m->alone;
+}
+
 /* Why nothing can be begun now, or NULL. */
 static const char *
 obstacle(const struct master *m, char text[128])
@@ -95,7 +103,7 @@ obstacle(const struct master *m, char text[128])
 		return STOPPING_TEXT;
 	if (m->fleet.unborn > 0)
 		return "asgid is starting";
-	if (!fleet_is_renewing(&m->fleet))
+	if (!master_is_reloading(m))
 		return NULL;
 	snprintf(text, 128, "a reload is running (%s)", m->reload_by);
 	return text;
@@ -111,14 +119,26 @@ explain(struct buf *why, const char *what, const char *reason)
 		log_warn("%s: %s", what, reason);
 }
 
-enum ctl_result_id
-master_reload(struct master *m, const char *by, struct buf *why)
+static void
+begin(struct master *m)
 {
 	static const enum ctl_result_id results[] = {
 		[RELOAD_BEGUN]		= CTL_R_WAITING,
 		[RELOAD_INVALID]	= CTL_R_INVALID,
 		[RELOAD_FAILED]		= CTL_R_FAILED,
 	};
+
+	log_tee(&m->reload_text);
+	m->reload_result = results[reload_begin(&m->reload, m->setup,
+	    &m->fleet)];
+	log_tee(NULL);
+	if (m->reload_result != CTL_R_WAITING)
+		STAT_ADD(reloads_failed, 1);
+}
+
+enum ctl_result_id
+master_reload(struct master *m, const char *by, struct buf *why)
+{
 	const char *reason;
 	char text[128];
 
@@ -133,17 +153,82 @@ master_reload(struct master *m, const char *by, struct buf *why)
 	buf_reset(&m->reload_text);
 	notify_send(&m->notify, "RELOADING=1\nMONOTONIC_USEC=%" PRId64
 	    "\nSTATUS=Reloading", mono_now() / 1000);
-	log_tee(&m->reload_text);
-	m->reload_result = results[reload_begin(&m->reload, m->setup,
-	    &m->fleet)];
-	log_tee(NULL);
+	begin(m);
 	if (m->reload_result == CTL_R_WAITING)
 		return CTL_R_WAITING;
-	STAT_ADD(reloads_failed, 1);
 	if (why != NULL)
 		buf_puts(why, buf_str(&m->reload_text));
 	master_tell(m, "READY=1\n");
 	return m->reload_result;
+}
+
+/* Of the code itself: who is alone makes them too. */
+static const char *const mistakes[] = {
+	"SyntaxError", "IndentationError", "TabError", "ImportError",
+	"ModuleNotFoundError", "NameError", "UnboundLocalError",
+	"AttributeError", "TypeError", "KeyError", "IndexError", "ValueError",
+	"AssertionError", "NotImplementedError", "RecursionError",
+	"ZeroDivisionError", "Error loading ASGI app", "Error loading ASGI app."
+	" Could not import module",
+};
+
+/* Does that text tell of one? "..: NameError: name 'x' is not defined" */
+static bool
+is_mistake(const char *why)
+{
+	const char *at;
+	size_t i, n;
+
+	for (i = 0; i < countof(mistakes); i++) {
+		n = strlen(mistakes[i]);
+		for (at = why; (at = strstr(at, mistakes[i])) != NULL; at += n)
+			if (at - why >= 2 && strncmp(at - 2, ": ", 2) == 0 &&
+			    strchr(":. ", at[n]) != NULL)
+				return true;
+	}
+	return false;
+}
+
+/*
+ * While a developer works, what a new worker needs may be held by an old one:
+ * a port or a lock that the application takes when it is imported or started.
+ * Two generations of it can never live side by side, so the old one is let
+ * go, and the new one tried again when nobody is left.  The listeners stay
+ * open meanwhile.  For mistakes of the code the answers of the old one are
+ * worth more.
+ */
+static bool
+try_alone(struct master *m, const char *why)
+{
+	if (m->watch == NULL || m->fleet.serving == 0 || is_mistake(why))
+		return false;
+	log_warn("The new workers failed while the old ones run: these end "
+	    "first now, and the new ones are tried once more alone: %s", why);
+	reload_abort(&m->reload, m->setup);
+	m->alone = true;
+	fleet_let_go(&m->fleet);
+	return true;
+}
+
+/* Who waits for it is told, who could not be served meanwhile is served. */
+static void
+end(struct master *m)
+{
+	master_tell(m, "READY=1\n");
+	wait_on_reload(m);
+	if (m->reopen_again)
+		(void)master_reopen(m, NULL);
+}
+
+void
+master_reload_alone(struct master *m)
+{
+	m->alone = false;
+	begin(m);
+	if (m->reload_result == CTL_R_WAITING)
+		return;
+	log_info("Waiting for changes");
+	end(m);
 }
 
 void
@@ -153,6 +238,8 @@ master_reloaded(struct master *m, const char *why)
 	const char *then = f->now.nseats > 0 ? "the old workers serve on" :
 	    "waiting for changes";
 
+	if (why != NULL && try_alone(m, why))
+		return;
 	if (why == NULL) {
 		control_set_conf(&m->control, m->setup->conf);
 		m->reload_result = CTL_R_DONE;
@@ -168,10 +255,7 @@ master_reloaded(struct master *m, const char *why)
 		log_err("Reload failed, %s: %s", then, why);
 		buf_printf(&m->reload_text, "%s\n%s\n", why, then);
 	}
-	master_tell(m, "READY=1\n");
-	wait_on_reload(m);
-	if (m->reopen_again)
-		(void)master_reopen(m, NULL);
+	end(m);
 }
 
 /* ---- number of workers -------------------------------------------------- */

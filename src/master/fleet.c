@@ -358,18 +358,25 @@ on_leaving(struct child *c)
 	count_serving(c->owner);
 }
 
+/* What its workers are made from stays: there may be some again. */
+void
+fleet_let_go(struct fleet *f)
+{
+	const struct spawn *spawn = f->now.spawn;
+
+	assert(f->patient && !fleet_is_renewing(f));
+	cohort_clear(&f->now);
+	f->now.spawn = spawn;
+	f->unborn = 0;
+	drain_until(f, f->now.generation);
+}
+
 /* The first start is over, in vain. */
 static void
 fail(struct fleet *f, int status)
 {
-	const struct spawn *spawn = f->now.spawn;
-
-	if (f->patient) {
-		cohort_clear(&f->now);
-		f->now.spawn = spawn;
-		f->unborn = 0;
-		drain_until(f, f->now.generation);
-	}
+	if (f->patient)
+		fleet_let_go(f);
 	f->ops->on_failed(f, status);
 }
 

@@ -99,6 +99,9 @@ void	 fleet_stop(struct fleet *, bool now);
  * while one is starting. 0, or -1 with errno. */
 int	 fleet_renew(struct fleet *, const struct spawn *, unsigned count);
 bool	 fleet_is_renewing(const struct fleet *);
+/* A patient fleet without workers from now on: those that serve drain. Not
+ * while a generation is starting. */
+void	 fleet_let_go(struct fleet *);
 /* So many workers from now on, 1 to FLEET_MAX; not while a generation is
  * starting. 0, or -1 with errno. */
 #define FLEET_MAX	1024	/* workers.count has the same bound */

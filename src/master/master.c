@@ -120,7 +120,7 @@ on_changed_files(const char *path, unsigned more, void *arg)
 		return;
 	if (more > 0)
 		snprintf(others, sizeof(others), " (and %u more)", more);
-	m->changed = fleet_is_renewing(&m->fleet) || m->fleet.unborn > 0;
+	m->changed = master_is_reloading(m) || m->fleet.unborn > 0;
 	log_warn("asgid detected changes in '%s'%s. %s...", path, others,
 	    m->changed ? "Another reload will follow" : "Reloading");
 	if (!m->changed)
@@ -134,7 +134,11 @@ on_catch_up(struct loop *loop UNUSED, struct loop_work *work)
 
 	m->changed = false;
 	/* somebody else's reload, begun meanwhile, will do */
-	if (!m->stopping && !fleet_is_renewing(&m->fleet))
+	if (m->stopping || fleet_is_renewing(&m->fleet))
+		return;
+	if (m->alone)
+		master_reload_alone(m);
+	else
 		(void)master_reload(m, CHANGED_FILES, NULL);
 }
 
@@ -142,8 +146,10 @@ on_catch_up(struct loop *loop UNUSED, struct loop_work *work)
 static void
 catch_up(struct master *m)
 {
-	if (m->changed && m->fleet.unborn == 0 && !m->stopping &&
-	    !fleet_is_renewing(&m->fleet))
+	bool due = m->alone ? list_empty(&m->fleet.children) :
+	    m->changed && m->fleet.unborn == 0;
+
+	if (due && !m->stopping && !fleet_is_renewing(&m->fleet))
 		loop_work_add(m->loop, &m->catch_up);
 }
 

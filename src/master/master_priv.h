@@ -34,8 +34,10 @@ struct master {
 	struct list		 waiters;	/* wait.c */
 	struct metrics		*metrics;	/* NULL: no listener */
 	struct watch		*watch;		/* NULL: not asked for */
-	struct loop_work	 catch_up;	/* with changed files */
+	struct loop_work	 catch_up;	/* reloads put off */
 	bool			 changed;	/* since the reload began */
+	bool			 alone;		/* .. is to be tried again, when
+						 * no other process is left */
 	nsec_t			 started;
 	time_t			 started_at;
 	unsigned		 told_serving;	/* the service manager */
@@ -68,6 +70,10 @@ enum ctl_result_id master_reload(struct master *, const char *by,
 	    struct buf *why);
 enum ctl_result_id master_scale(struct master *, unsigned count,
 	    struct buf *why);
+/* That goes on: m->alone, and no worker is left. */
+void	 master_reload_alone(struct master *);
+/* Is a reload under way? */
+bool	 master_is_reloading(const struct master *);
 /* The fleet has switched (why NULL), or has not. */
 void	 master_reloaded(struct master *, const char *why);
 /* Tell the service manager how many serve, after `first` ("READY=1\n"). */

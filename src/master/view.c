@@ -44,7 +44,7 @@ state_of(const struct master *m)
 		return "stopping";
 	if (m->fleet.unborn > 0)
 		return "starting";
-	if (fleet_is_renewing(&m->fleet))
+	if (master_is_reloading(m))
 		return "reloading";
 	return m->fleet.serving > 0 ? "serving" : "no worker serves";
 }

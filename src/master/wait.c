@@ -207,7 +207,8 @@ describe(const struct waiter *w, char text[160])
 	if (w->kind == WAIT_STOP)
 		snprintf(text, 160, "waiting for %u worker(s) with %u "
 		    "request(s) to finish, %s", processes, running, age);
-	else if (w->kind == WAIT_DRAINED && !fleet_is_renewing(f))
+	else if ((w->kind == WAIT_DRAINED || w->master->alone) &&
+	    !fleet_is_renewing(f))
 		snprintf(text, 160, "waiting for %u former worker(s) with %u "
 		    "request(s) to finish, %s", leaving(f), running, age);
 	else if (fleet_is_renewing(f))

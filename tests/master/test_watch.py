@@ -11,11 +11,12 @@ import os
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 import pytest
 
-from conftest import poll, stat_of
+from conftest import DEADLINE, poll, stat_of
 
 SEEN = r"WARNING: +asgid detected changes in '%s'%s\. Reloading\.\.\.$"
 DONE = r"INFO: +Reloaded: %d worker\(s\) of generation %d serve"
@@ -380,6 +381,102 @@ def test_first_start_fails(site, workers):
     s.a.serving(workers)
     assert s.a.ask() in s.a.workers()
     s.a.stop()
+
+
+@pytest.fixture
+def locked(site, tmp):
+    """Each worker needs a lock that only one process has."""
+    (tmp / "lock").touch()
+    (tmp / "lock").chmod(0o666)
+    return site(start="lock=%s/lock" % tmp)
+
+
+def alone(s, count):
+    s.a.wait_log("WARNING: .*are tried once more alone: worker process "
+                 r"\[\d+\]: application startup failed: OSError: locked$",
+                 count)
+
+
+def test_what_only_one_can_have(locked):
+    """The new one comes when the old one has gone; clients wait."""
+    s = locked
+    s.a.serving()
+    for count in 1, 2:
+        old, port = s.a.worker(), s.a.port
+        s.write("x.py", "2")
+        alone(s, count)
+        s.a.wait_log("Reloaded: 1 worker", count)
+        assert s.a.ask() == s.a.worker() != old and s.a.port == port
+    assert "Reload failed" not in s.a.log
+    s.a.stop()
+
+
+def test_no_client_is_refused_meanwhile(locked, tmp):
+    s = locked
+    s.a.serving()
+    s.a.behave("lock=%s/lock until=%s/ready" % (tmp, tmp))
+    s.write("x.py", "2")
+    alone(s, 1)
+    poll(lambda: s.a.log.count("Started worker process") == 3, "the second")
+    with socket.create_connection(("127.0.0.1", s.a.port)) as c:
+        c.settimeout(DEADLINE)
+        (tmp / "ready").touch()
+        assert int(c.makefile().readline()) == s.a.worker()
+    s.a.stop()
+
+
+def test_alone_in_vain(locked, tmp):
+    """As after a first start that fails: it waits for the next change, and
+    so do clients."""
+    s = locked
+    s.a.serving()
+    (tmp / "lock").rename(tmp / "gone")
+    s.write("x.py", "2")
+    alone(s, 1)
+    s.a.wait_log("ERROR: +Reload failed, waiting for changes: .*locked")
+    poll(lambda: s.a.workers() == [], "no worker")
+    assert s.a.log.count("Reload failed") == 1
+    with socket.create_connection(("127.0.0.1", s.a.port)) as c:
+        c.settimeout(DEADLINE)
+        (tmp / "gone").rename(tmp / "lock")
+        s.write("x.py", "3")
+        assert int(c.makefile().readline()) == s.a.worker()
+    assert s.a.log.count("once more alone") == 1
+    s.a.stop()
+
+
+def test_mistakes_leave_the_old_ones(locked):
+    s = locked
+    s.a.serving()
+    old = s.a.worker()
+    s.a.behave("fail=3")
+    s.write("x.py", "(")
+    s.a.wait_log("Reload failed, the old workers serve on: .*told to fail")
+    assert "alone" not in s.a.log
+    assert s.a.ask() == old
+    s.a.stop()
+
+
+def test_while_the_old_ones_leave(site, tmp):
+    """Another change needs no try of its own, others are refused, and a stop
+    stops."""
+    (tmp / "lock").touch()
+    s = site(start="nodrain lock=%s/lock" % tmp)
+    s.a.serving()
+    s.write("x.py", "2")
+    alone(s, 1)
+    s.a.wait_log("fake: drain")
+    s.write("x.py", "3")
+    s.a.wait_log(r"changes in 'x\.py'\. Another reload will follow")
+    s.a.signal(signal.SIGHUP)
+    s.a.wait_log(r"Reload by SIGHUP refused: a reload is running \(changed")
+    s.a.signal(signal.SIGTTIN)
+    s.a.wait_log(r"1 worker\(s\): a reload is running")
+    s.a.signal()
+    s.a.wait_log("Received SIGTERM, shutting down")
+    s.a.signal()
+    assert s.a.wait() == 0
+    assert s.a.log.count("Started worker process") == 2
 
 
 def test_stop_while_waiting(site):

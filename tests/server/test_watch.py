@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """--reload: a developer edits a real application while it is used."""
 import os
+import uuid
 
 import pytest
 
@@ -13,14 +14,14 @@ APP = application("TEXT", head="from text import TEXT\n")
 
 
 class Site:
-    def __init__(self, asgid, folder, **kw):
+    def __init__(self, asgid, folder, *args, app=APP, **kw):
         self.folder = folder
         folder.mkdir()
-        (folder / "main.py").write_text(APP)
+        (folder / "main.py").write_text(app)
         self.write(0)
         self.d = asgid(None, "main:app", "--app-dir", str(folder), "--reload",
                        "--host", "127.0.0.1", "--port", "0",
-                       "--no-access-log", **kw)
+                       "--no-access-log", *args, **kw)
         self.d.expect(CHANGED)
 
     def save(self, name, text):
@@ -96,3 +97,39 @@ def test_mistake_from_the_beginning(asgid, tmp_path):
         d.wait_serving()
         assert c.answer()[0] == 200
     assert d.get().text == "late"
+
+
+# a debugger's port, say
+OWN = application("TEXT", head='''import socket
+from text import TEXT
+own = socket.socket(socket.AF_UNIX)
+own.bind("\\0asgid-%s")
+''')
+
+
+def test_a_port_of_its_own(asgid, tmp_path):
+    """Only one process can have it: the new one comes when the old one has
+    gone, and no client sees more of that than that it waits."""
+    site = Site(asgid, tmp_path / "site", "-o", "control.socket=s",
+                app=OWN.replace("%s", uuid.uuid4().hex, 1))
+    site.d.expect("Error loading ASGI app", "failed to start",
+                  "once more alone: .*Address already in use")
+    site.answers(0)
+    loads = [Load((site.d.host, site.d.port), i % 2 == 0)
+             for i in range(4)]
+    try:
+        for text in 1, 2:
+            site.write(text)
+            site.answers(text)
+        # by hand, too
+        with Control(tmp_path / "s") as c:
+            code, text = c.ask("reload")
+            assert code == 200 and "generation 7 serve" in text
+    finally:
+        for load in loads:
+            load.over.set()
+    for load in loads:
+        load.thread.join()
+    assert not [f for load in loads for f in load.failed]
+    assert "Reload failed" not in site.d.stderr
+    site.settle()

@@ -10,6 +10,9 @@
  * Words of $FAKE, or of the file that it names as @PATH, any number:
  *	report		logs all that it was born with
  *	fail=N		says that it cannot start, exits with N
+ *	lock=PATH	fails as long as another worker has that lock, for
+ *			which it keeps it, or for another reason if that file
+ *			is not there
  *	exit=N		exits with N before it is ready
  *	crash		aborts before it is ready
  *	hang		never gets ready
@@ -33,6 +36,7 @@
  * None of them is a time: what comes before what is the test's to say.
  */
 #include <sys/mman.h>
+#include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
@@ -453,6 +457,18 @@ make_orphan(void)
 	say("orphan");
 }
 
+/* It is ours until we end. */
+static bool
+take_lock(const char *path)
+{
+	char name[PATH_MAX];
+	int fd;
+
+	snprintf(name, sizeof(name), "%.*s", (int)strcspn(path, " "), path);
+	fd = open(name, O_RDWR | O_CLOEXEC);
+	return fd != -1 && flock(fd, LOCK_EX | LOCK_NB) == 0;
+}
+
 /* The ends that come before any loop. */
 static void
 end_early(void)
@@ -464,8 +480,14 @@ end_early(void)
 	if (word("crash") != NULL)
 		abort();
 	if ((value = word("fail")) != NULL) {
-		(void)chan_send(&fake.chan, CHAN_FAILED, "told to fail");
+		(void)chan_send(&fake.chan, CHAN_FAILED,
+		    "SyntaxError: told to fail");
 		exit(atoi(value));
+	}
+	if ((value = word("lock")) != NULL && !take_lock(value)) {
+		(void)chan_send(&fake.chan, CHAN_FAILED,
+		    "application startup failed: OSError: locked");
+		exit(3);
 	}
 }
 
