@@ -1,17 +1,23 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "master/privs.h"
 
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <inttypes.h>
+#include <linux/capability.h>
 #include <pwd.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "base/defs.h"
 #include "base/log.h"
 #include "base/str.h"
 
@@ -88,10 +94,12 @@ find_groups(struct privs *p, const char *user)
 	return 0;
 }
 
+/* Never root's name and home: who is in no database is its number, in "/". */
 static int
 find_user(struct privs *p, const struct conf *conf)
 {
 	struct passwd *pw;
+	char number[16];
 
 	if (privs_find_user(conf->user, &p->uid, &p->gid) == -1) {
 		log_err("user: no such user: %s", conf->user);
@@ -102,10 +110,10 @@ find_user(struct privs *p, const struct conf *conf)
 		    conf->user);
 		return EXIT_CONFIG;
 	}
-	if ((pw = getpwuid(p->uid)) == NULL)
-		return 0;
-	p->user = strdup(pw->pw_name);
-	p->home = strdup(pw->pw_dir);
+	snprintf(number, sizeof(number), "%u", (unsigned)p->uid);
+	pw = getpwuid(p->uid);
+	p->user = strdup(pw != NULL ? pw->pw_name : number);
+	p->home = strdup(pw != NULL ? pw->pw_dir : "/");
 	if (p->user != NULL && p->home != NULL)
 		return 0;
 	log_err("user: %s", strerror(errno));
@@ -144,6 +152,8 @@ resolve(struct privs *p, const struct conf *conf)
 	if (geteuid() != 0)
 		return check_unprivileged(p, conf);
 	p->drop = *conf->user != '\0' || *conf->group != '\0';
+	if (p->drop && *conf->user == '\0')
+		log_warn("group: without user the application runs as root");
 	if (p->drop && find_groups(p, p->user != NULL ? p->user : "") == -1) {
 		log_err("user: %s", strerror(errno));
 		return EXIT_RUNTIME;
@@ -157,7 +167,8 @@ privs_init(struct privs *p, const struct conf *conf)
 	int status;
 
 	*p = (struct privs){ .uid = geteuid(), .gid = getegid(),
-	    .umask = conf->umask };
+	    .umask = conf->umask,
+	    .confined = conf->security_no_new_privileges };
 	if ((status = resolve(p, conf)) != 0)
 		privs_fini(p);
 	return status;
@@ -172,12 +183,46 @@ privs_fini(struct privs *p)
 	*p = (struct privs){ 0 };
 }
 
-int
-privs_apply(const struct privs *p)
+/* ---- in the child ------------------------------------------------------- */
+
+static int
+replace_fd(int fd, const char *path, int flags)
 {
-	(void)umask(p->umask);
-	if (!p->drop)
-		return 0;
+	int from = open(path, flags | O_NOCTTY | O_CLOEXEC), rv;
+
+	if (from == -1)
+		return -1;
+	rv = dup2(from, fd);
+	close(from);
+	return rv == -1 ? -1 : 0;
+}
+
+/*
+ * Without it what the application writes to the terminal could be input to
+ * it (TIOCSTI), which root's shell reads; and what root types could be read by
+ * the application, for a terminal's descriptors are commonly open for both.
+ * Where /proc is missing only the latter stays.
+ */
+static int
+leave_terminal(void)
+{
+	char path[32];
+	int fd;
+
+	if (setsid() == -1 ||
+	    replace_fd(STDIN_FILENO, "/dev/null", O_RDONLY) == -1)
+		return -1;
+	for (fd = STDOUT_FILENO; fd <= STDERR_FILENO; fd++) {
+		snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+		if (isatty(fd))
+			(void)replace_fd(fd, path, O_WRONLY);
+	}
+	return 0;
+}
+
+static int
+become(const struct privs *p)
+{
 	if (setgroups((size_t)p->ngroups, p->groups) == -1 ||
 	    setresgid(p->gid, p->gid, p->gid) == -1 ||
 	    setresuid(p->uid, p->uid, p->uid) == -1)
@@ -186,10 +231,42 @@ privs_apply(const struct privs *p)
 		errno = EPERM;
 		return -1;
 	}
-	if (p->user != NULL && (setenv("USER", p->user, 1) == -1 ||
-	    setenv("LOGNAME", p->user, 1) == -1))
+	if (p->user == NULL)
+		return 0;
+	return setenv("USER", p->user, 1) == -1 ||
+	    setenv("LOGNAME", p->user, 1) == -1 ||
+	    setenv("HOME", p->home, 1) == -1 ? -1 : 0;
+}
+
+/* What exec would hand on: the inheritable ones, and with them the ambient
+ * ones. `all`: also what securebits may have saved from the change of
+ * user. */
+static int
+drop_capabilities(bool all)
+{
+	struct __user_cap_header_struct head = {
+		.version = _LINUX_CAPABILITY_VERSION_3,
+	};
+	struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3] = { 0 };
+	size_t i;
+
+	if (!all && syscall(SYS_capget, &head, data) == -1)
 		return -1;
-	return p->home != NULL ? setenv("HOME", p->home, 1) : 0;
+	for (i = 0; i < countof(data); i++)
+		data[i].inheritable = 0;
+	return (int)syscall(SYS_capset, &head, data);
+}
+
+int
+privs_apply(const struct privs *p)
+{
+	(void)umask(p->umask);
+	if (p->drop && (leave_terminal() == -1 || become(p) == -1))
+		return -1;
+	if ((p->drop || p->confined) &&
+	    drop_capabilities(p->drop && p->uid != 0) == -1)
+		return -1;
+	return p->confined ? prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) : 0;
 }
 
 /* ---- descriptors -------------------------------------------------------- */

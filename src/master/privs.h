@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
- * Who the workers are: user, groups, umask; and how many files they may
- * open.  Resolved once by the master, applied in each child before exec.
+ * Who the workers are: user, groups, umask, and what they can never become;
+ * and how many files they may open.  Resolved once by the master, applied in
+ * each child before exec.
  */
 #ifndef MASTER_PRIVS_H
 #define MASTER_PRIVS_H
@@ -13,6 +14,7 @@
 #include "conf/conf.h"
 
 struct privs {
+	bool		 confined;	/* no privileges by exec */
 	bool		 drop;		/* change to what follows */
 	uid_t		 uid;
 	gid_t		 gid;
@@ -26,7 +28,8 @@ struct privs {
  * after logging. */
 int	 privs_init(struct privs *, const struct conf *);
 void	 privs_fini(struct privs *);
-/* In the child: become that user. 0, or -1 with errno. */
+/* In the child: become that user, in a session of its own when that is a
+ * change. 0, or -1 with errno. */
 int	 privs_apply(const struct privs *);
 
 /* Raise RLIMIT_NOFILE to what limits.connections needs, or warn. */

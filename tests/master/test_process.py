@@ -3,10 +3,8 @@
 files, service manager, terminal."""
 import os
 import pathlib
-import pty
 import re
 import resource
-import select
 import shutil
 import signal
 import socket
@@ -385,53 +383,6 @@ def test_notify_of_a_failed_start(asgid, tmp):
         a = asgid(env={"NOTIFY_SOCKET": str(tmp / "n")}, fake="fail=3")
         assert a.wait() == 3
         assert s.recv(4096).startswith(b"STOPPING=1")
-
-
-# ---- terminal --------------------------------------------------------------
-
-def read_terminal(fd, *wanted):
-    """Until each of these patterns is there so many times."""
-    text = b""
-    while any(len(re.findall(p, text)) < n for p, n in wanted):
-        if not select.select([fd], [], [], DEADLINE)[0]:
-            raise AssertionError(text)
-        try:
-            text += os.read(fd, 4096)
-        except OSError:         # the other side is closed
-            raise AssertionError(text) from None
-    return text
-
-
-# What leads the session: its end would take with it what nobody has read yet
-# of the terminal. The keys are for the others.
-SESSION = ["sh", "-c", 'trap "" INT QUIT; "$@"; echo "status $?."; read end',
-           "sh"]
-
-
-@pytest.mark.parametrize("key, drained", [(b"\x03", True), (b"\x1c", False)])
-def test_keys_in_a_terminal(asgid, key, drained):
-    master, slave = pty.openpty()
-
-    def control():
-        os.setsid()
-        import fcntl
-        import termios
-        fcntl.ioctl(slave, termios.TIOCSCTTY, 0)
-
-    a = asgid("--workers", "2", stdin=slave, stdout=slave, stderr=slave,
-              env={"NO_COLOR": "1"}, preexec_fn=control, wrapper=SESSION)
-    os.close(slave)
-    text = read_terminal(master, (rb"CTRL\+C", 1), (b"fake: go", 2)).decode()
-    pid = re.search(r"Started asgid \[(\d+)\]", text)[1]
-    os.write(master, key)
-    text = read_terminal(master, (rb"status \d+\.", 1)).decode()
-    os.write(master, b"end\n")
-    a.wait()
-    os.close(master)
-    assert ("fake: drain" in text) == drained
-    assert text.count("Finished worker process") == 2
-    assert "Finished asgid [%s]" % pid in text and "status 0." in text
-    assert not re.search("ERROR|CRITICAL|WARNING|Sanitizer", text), text
 
 
 # ---- process 1 of a container ----------------------------------------------

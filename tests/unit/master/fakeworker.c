@@ -32,9 +32,12 @@
  *			all that it has, a descriptor whose close() lasts
  *	forge		as soon as it goes, writes into all of the statistics
  *			that it can reach that their owner is busy since long
+ *	type		tries to type into the terminal that its standard
+ *			descriptors may be
  *
  * None of them is a time: what comes before what is the test's to say.
  */
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
@@ -368,7 +371,8 @@ static void
 report_status(void)
 {
 	static const char *const wanted[] = { "SigBlk:", "SigIgn:", "Uid:",
-	    "Gid:", "Groups:", "Umask:" };
+	    "Gid:", "Groups:", "Umask:", "NoNewPrivs:", "CapInh:", "CapPrm:",
+	    "CapAmb:" };
 	char line[512];
 	FILE *f = fopen("/proc/self/status", "re");
 	size_t i;
@@ -408,8 +412,9 @@ static void
 report(void)
 {
 	const struct birth *b = &fake.birth;
-	const char *env[] = { "HOME", "USER", "LISTEN_FDS", "NOTIFY_SOCKET",
-	    "ASGID_BIRTH", "ASGID_WORKER_NUMBER", "ASGID_GENERATION" };
+	const char *env[] = { "HOME", "USER", "LOGNAME", "LISTEN_FDS",
+	    "NOTIFY_SOCKET", "ASGID_BIRTH", "ASGID_WORKER_NUMBER",
+	    "ASGID_GENERATION" };
 	struct rlimit nofile;
 	int death = 0;
 	size_t i;
@@ -429,6 +434,16 @@ report(void)
 		log_info("fake: nofile %ju", (uintmax_t)nofile.rlim_cur);
 	report_status();
 	report_fds();
+}
+
+static void
+type(void)
+{
+	int fd;
+
+	for (fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++)
+		log_info("fake: typing %d: %s", fd,
+		    ioctl(fd, TIOCSTI, "!") == 0 ? "done" : strerror(errno));
 }
 
 /* A grandchild whose parent ends first, and which then ends itself. */
@@ -507,6 +522,8 @@ main(int argc, char *argv[])
 		fake.words[0] = '\0';
 	if (word("report") != NULL)
 		report();
+	if (word("type") != NULL)
+		type();
 	if (word("orphan") != NULL)
 		make_orphan();
 	if ((fake.loop = loop_new()) == NULL ||
