@@ -241,7 +241,6 @@ loop_io_turn(struct loop *l, nsec_t timeout)
 {
 	struct epoll_event ev[NEVENTS];
 	int awake = WAKE_AWAKE, n;
-	bool interrupted;
 
 	if (timeout > 0 && !atomic_compare_exchange_strong(&l->wake, &awake,
 	    WAKE_SLEEPING))
@@ -250,15 +249,14 @@ loop_io_turn(struct loop *l, nsec_t timeout)
 		stats_turn_over();
 	l->hooks->wait_enter(l->hooks_arg, timeout > 0);
 	n = wait_events(l, ev, timeout);
-	interrupted = n == -1 && errno == EINTR;
-	if (UNLIKELY(n == -1 && !interrupted)) {
+	if (UNLIKELY(n == -1 && errno != EINTR)) {
 		/* somebody closed our descriptor: deaf, and would spin */
 		log_crit("loop: epoll_wait: %s", strerror(errno));
 		abort();
 	}
 	atomic_store(&l->wake, WAKE_AWAKE);
 	loop_turn_begins(l, mono_now());
-	if (l->hooks->wait_leave(l->hooks_arg, interrupted) == -1)
+	if (l->hooks->wait_leave(l->hooks_arg) == -1)
 		return -1;
 	/* the GIL may have been long in coming */
 	l->now = timeout > 0 ? mono_now() : l->began;

@@ -173,7 +173,7 @@ hook_wait_enter(void *arg UNUSED, bool may_block UNUSED)
 }
 
 static int
-hook_wait_leave(void *arg UNUSED, bool interrupted UNUSED)
+hook_wait_leave(void *arg UNUSED)
 {
 	return 0;
 }

@@ -146,8 +146,8 @@ struct loop_hooks {
 	bool	(*pending)(void *);
 	/* Around the wait; may_block is false for a wait of 0. */
 	void	(*wait_enter)(void *, bool may_block);
-	/* interrupted: the wait ended with EINTR. -1 as for ready. */
-	int	(*wait_leave)(void *, bool interrupted);
+	/* -1 as for ready. */
+	int	(*wait_leave)(void *);
 };
 
 void	 loop_set_hooks(struct loop *, const struct loop_hooks *, void *);

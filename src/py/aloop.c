@@ -11,26 +11,79 @@
 #include <errno.h>
 
 #include "base/defs.h"
+#include "py/error.h"
 
 /* ---- running -------------------------------------------------------- */
+
+/* The loop of a worker is run, stopped and closed by the worker alone. */
+static int
+check_not_owned(const struct core *c, const char *what)
+{
+	if (LIKELY(!c->owned))
+		return 0;
+	PyErr_Format(PyExc_RuntimeError, "asgid's event loop cannot be %s by "
+	    "the application", what);
+	return -1;
+}
+
+/* Turns until stop(). 0, or -1 with an exception. */
+static int
+run_turns(struct core *c)
+{
+	if (core_check_open(c) == -1 || check_not_owned(c, "run") == -1)
+		return -1;
+	if (loop_run(c->loop) == 0)
+		return 0;
+	if (PyErr_Occurred())
+		return -1;
+	if (errno == EBUSY)
+		PyErr_SetString(PyExc_RuntimeError,
+		    "This event loop is already running");
+	else
+		PyErr_SetFromErrno(PyExc_OSError);
+	return -1;
+}
 
 static PyObject *
 LoopCore__run_once(PyObject *op, PyObject *unused UNUSED)
 {
 	struct core *c = (struct core *)op;
 
-	if (core_check_open(c) == -1)
-		return NULL;
-	if (c->stopping)
+	if (c->stopping && c->loop != NULL)
 		loop_stop(c->loop);
-	if (loop_run(c->loop) == -1) {
-		if (!PyErr_Occurred())
-			PyErr_SetFromErrno(PyExc_OSError);
+	if (run_turns(c) == -1)
 		return NULL;
-	}
 	/* run_forever() goes by this; loop_stop() may have come from C */
 	c->stopping = true;
 	Py_RETURN_NONE;
+}
+
+/* One turn, which waits for something to do if `wait` is true. */
+static PyObject *
+LoopCore__turn(PyObject *op, PyObject *wait)
+{
+	struct core *c = (struct core *)op;
+	int waits = PyObject_IsTrue(wait), rc;
+
+	if (waits == -1)
+		return NULL;
+	if (!waits && !c->owned && c->loop != NULL)
+		loop_stop(c->loop);
+	c->one_turn = waits;
+	rc = run_turns(c);
+	c->one_turn = false;
+	if (rc == -1)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
+/* Before the loop runs, stop() is a wish that its first turn grants. */
+static void
+stop(struct core *c)
+{
+	c->stopping = true;
+	if (c->loop != NULL && core_running(c))
+		loop_stop(c->loop);
 }
 
 static PyObject *
@@ -38,9 +91,9 @@ LoopCore_stop(PyObject *op, PyObject *unused UNUSED)
 {
 	struct core *c = (struct core *)op;
 
-	c->stopping = true;
-	if (c->loop != NULL)
-		loop_stop(c->loop);
+	if (check_not_owned(c, "stopped") == -1)
+		return NULL;
+	stop(c);
 	Py_RETURN_NONE;
 }
 
@@ -90,8 +143,11 @@ static PyObject *
 LoopCore_close(PyObject *op, PyObject *unused UNUSED)
 {
 	struct core *c = (struct core *)op;
-	PyObject *r = PyObject_CallOneArg(c->st->base_close, op);
+	PyObject *r;
 
+	if (check_not_owned(c, "closed") == -1)
+		return NULL;
+	r = PyObject_CallOneArg(c->st->base_close, op);
 	if (r != NULL && c->loop != NULL && (c->flags & CORE_CLOSED))
 		core_release(c);
 	return r;
@@ -135,9 +191,11 @@ set_stopping(PyObject *op, PyObject *value, void *unused UNUSED)
 
 	if (on == -1)
 		return -1;
-	c->stopping = on;
-	if (on && c->loop != NULL)
-		loop_stop(c->loop);
+	if (on && check_not_owned(c, "stopped") == -1)
+		return -1;
+	c->stopping = false;
+	if (on)
+		stop(c);
 	return 0;
 }
 
@@ -241,6 +299,7 @@ static PyMethodDef core_methods[] = {
 	{ "get_debug", LoopCore_get_debug, METH_NOARGS, NULL },
 	{ "_check_closed", LoopCore__check_closed, METH_NOARGS, NULL },
 	{ "_run_once", LoopCore__run_once, METH_NOARGS, NULL },
+	{ "_turn", LoopCore__turn, METH_O, NULL },
 	{ NULL, NULL, 0, NULL }
 };
 
@@ -313,11 +372,88 @@ aloop_loop(PyObject *loop)
 	return ((struct core *)loop)->loop;
 }
 
+bool
+aloop_own(PyObject *loop)
+{
+	struct core *c = (struct core *)loop;
+	PyObject *r = PyObject_CallOneArg(c->st->usable, loop);
+	bool yes = r == Py_True;
+
+	Py_XDECREF(r);
+	if (r == NULL)
+		error_swallow("event loop");
+	if (!yes || c->loop == NULL)
+		return false;
+	c->stopping = false;
+	c->owned = c->contains = true;
+	return true;
+}
+
+void
+aloop_disown(PyObject *loop)
+{
+	((struct core *)loop)->owned = false;
+}
+
+void
+aloop_failed(PyObject *loop, const char *what)
+{
+	struct core *c = (struct core *)loop;
+	PyObject *exc, *r;
+
+	if (!PyErr_ExceptionMatches(PyExc_Exception)) {
+		error_log(LOG_L_ERROR, "%s has tried to end the process",
+		    what);
+		return;
+	}
+	exc = error_take();
+	r = PyObject_CallFunction(c->st->loop_error, "OsO", loop, what, exc);
+	if (r == NULL)
+		error_log_exc(LOG_L_ERROR, exc, "Exception in %s", what);
+	PyErr_Clear();
+	Py_XDECREF(r);
+	Py_DECREF(exc);
+}
+
+/* Turns until loop_stop(). While the loop is a worker's, what escapes from
+ * its callbacks has been told of and does not end it. */
+static int
+run_contained(struct core *c)
+{
+	while (loop_run(c->loop) == -1) {
+		if (!PyErr_Occurred()) {
+			PyErr_SetFromErrno(PyExc_OSError);
+			return -1;
+		}
+		if (!c->contains)
+			return -1;
+		aloop_failed((PyObject *)c, "a callback or a task beside the "
+		    "requests");
+	}
+	return 0;
+}
+
 int
 aloop_run(PyObject *loop)
 {
-	PyObject *r = PyObject_CallMethod(loop, "run_forever", NULL);
+	struct core *c = (struct core *)loop;
+	PyObject *former, *exc, *r;
+	int rc;
 
+	if (core_check_open(c) == -1)
+		return -1;
+	former = PyObject_CallFunctionObjArgs(c->st->enter, loop,
+	    c->owned ? Py_True : Py_False, NULL);
+	if (former == NULL)
+		return -1;
+	rc = run_contained(c);
+	c->stopping = false;
+	exc = error_take();
+	r = PyObject_CallFunctionObjArgs(c->st->leave, loop, former, NULL);
+	if (r == NULL)
+		error_log(LOG_L_ERROR, "while the event loop was left");
+	error_restore(exc);
 	Py_XDECREF(r);
-	return r != NULL ? 0 : -1;
+	Py_DECREF(former);
+	return rc;
 }

@@ -19,8 +19,27 @@ PyObject	*aloop_new(void);
 /* Borrowed: the loop's struct loop, or NULL after close(). */
 struct loop	*aloop_loop(PyObject *loop);
 
-/* run_forever(): until stop() or loop_stop(). 0, or -1 with an exception. */
+/*
+ * Make it a worker's, who alone runs, stops and closes it: run_forever(),
+ * stop() and close() are a RuntimeError from now on.  False when the code of
+ * an application has left it closed, running or shut down: take another one.
+ */
+bool		 aloop_own(PyObject *loop);
+/* Its stop() and close() work again. */
+void		 aloop_disown(PyObject *loop);
+
+/*
+ * What run_forever() does, but none of its methods is called: a library may
+ * have replaced them.  Until loop_stop() or stop().  0, or -1 with an
+ * exception.  What a callback of a loop that is or was owned lets out goes to
+ * aloop_failed(), and the loop goes on.
+ */
 int		 aloop_run(PyObject *loop);
+
+/* An exception is set that nobody else will hear of: the loop's exception
+ * handler has it, or the log when it asks for the end of the process. `what`
+ * raised it: "a signal handler". */
+void		 aloop_failed(PyObject *loop, const char *what);
 
 /*
  * New reference to an asyncio.Task (or what the application's task factory

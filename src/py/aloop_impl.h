@@ -91,6 +91,9 @@ struct core {
 	struct aloop_state	*st;
 	unsigned		 flags;
 	bool			 stopping;
+	bool			 one_turn;	/* stop once callbacks ran */
+	bool			 owned;		/* see aloop_own() */
+	bool			 contains;	/* owned, now or before */
 	struct ready		 ready;
 	struct list		 timers;	/* armed timer handles */
 	struct watch		**watches;	/* by descriptor */
@@ -124,6 +127,7 @@ struct aloop_state {
 	/* functions of aloop_rest.c */
 	PyObject	*callback_error, *slow_callback, *source_traceback;
 	PyObject	*check_callback, *handle_repr;
+	PyObject	*usable, *enter, *leave, *loop_error;
 	PyObject	*str_context, *str__run, *str__cancelled;
 	PyObject	*str_no_transport, *str_current_handle;
 	PyObject	*str_name, *str_create_task;

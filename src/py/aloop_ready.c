@@ -124,6 +124,8 @@ on_ready(void *arg)
 	PyObject *op;
 	int rc;
 
+	if (UNLIKELY(c->one_turn) && n > 0)
+		loop_stop(c->loop);
 	while (n-- > 0 && c->ready.len > 0) {
 		op = core_pop(c);
 		if (UNLIKELY(c->flags & CORE_DEBUG))
@@ -163,7 +165,7 @@ on_wait_enter(void *arg, bool may_block)
 }
 
 static int
-on_wait_leave(void *arg, bool interrupted)
+on_wait_leave(void *arg)
 {
 	struct core *c = arg;
 
@@ -171,7 +173,13 @@ on_wait_leave(void *arg, bool interrupted)
 		PyEval_RestoreThread(c->tstate);
 		c->tstate = NULL;
 	}
-	return UNLIKELY(interrupted) ? PyErr_CheckSignals() : 0;
+	/* not only when interrupted: it may have come before the wait */
+	if (LIKELY(PyErr_CheckSignals() == 0))
+		return 0;
+	if (!c->contains)
+		return -1;
+	aloop_failed((PyObject *)c, "a signal handler");
+	return 0;
 }
 
 const struct loop_hooks core_hooks = {

@@ -3,12 +3,19 @@
 #include "worker/main_task.h"
 
 #include "app/load.h"
+#include "py/aloop.h"
 #include "py/error.h"
 #include "py/names.h"
 
+/* anyio knows a root task by the callback that run_until_complete() adds. */
 static const char serve_text[] =
-    "async def serve(stopped):\n"
-    "    await stopped\n";
+    "from asyncio import base_events\n"
+    "async def wait(stopped):\n"
+    "    await stopped\n"
+    "def serve(loop, stopped):\n"
+    "    task = loop.create_task(wait(stopped))\n"
+    "    task.add_done_callback(base_events._run_until_complete_cb)\n"
+    "    return task\n";
 
 static const char finish_text[] =
     "import asyncio\n"
@@ -31,16 +38,13 @@ static struct {
 int
 main_task_init(PyObject *aloop)
 {
-	PyObject *serve = app_define(serve_text, "serve"), *coro = NULL;
+	PyObject *serve = app_define(serve_text, "serve");
 
 	self.aloop = aloop;
 	self.stopped = PyObject_CallMethodNoArgs(aloop, names.create_future);
 	if (serve != NULL && self.stopped != NULL)
-		coro = PyObject_CallOneArg(serve, self.stopped);
-	if (coro != NULL)
-		self.task = PyObject_CallMethod(aloop, "create_task", "O",
-		    coro);
-	Py_XDECREF(coro);
+		self.task = PyObject_CallFunctionObjArgs(serve, aloop,
+		    self.stopped, NULL);
 	Py_XDECREF(serve);
 	return self.task != NULL ? 0 : -1;
 }
@@ -52,41 +56,38 @@ is_done(PyObject *future)
 	bool yes = done != Py_False;
 
 	Py_XDECREF(done);
+	PyErr_Clear();
 	return yes;
 }
 
 int
 main_task_run(void)
 {
-	PyObject *r;
-
-	for (;;) {
-		r = PyObject_CallMethod(self.aloop, "run_until_complete", "O",
-		    self.task);
-		Py_XDECREF(r);
-		if (r != NULL)
-			return 0;
-		if (PyErr_ExceptionMatches(PyExc_Exception) ||
-		    is_done(self.task))
-			break;
-		error_log(LOG_L_ERROR, "a callback or a task beside the "
-		    "requests has tried to end the process");
-	}
+	if (aloop_run(self.aloop) == 0)
+		return 0;
 	error_log(LOG_L_CRITICAL, "the event loop has ended");
 	return -1;
 }
 
+/* The loop ends with the root task; when an application has cancelled that,
+ * without it. */
 void
 main_task_stop(void)
 {
 	PyObject *r;
 
-	if (is_done(self.stopped))
-		return;
-	r = PyObject_CallMethodOneArg(self.stopped, names.set_result, Py_None);
-	Py_XDECREF(r);
-	if (r == NULL)
-		error_log(LOG_L_CRITICAL, "the event loop cannot be stopped");
+	aloop_disown(self.aloop);
+	if (!is_done(self.task) && !is_done(self.stopped)) {
+		r = PyObject_CallMethodOneArg(self.stopped, names.set_result,
+		    Py_None);
+		if (r != NULL) {
+			Py_DECREF(r);
+			return;
+		}
+		error_log(LOG_L_ERROR, "the root task cannot be ended");
+	}
+	if (aloop_loop(self.aloop) != NULL)
+		loop_stop(aloop_loop(self.aloop));
 }
 
 void
@@ -94,6 +95,7 @@ main_task_fini(void)
 {
 	PyObject *finish = app_define(finish_text, "finish"), *r = NULL;
 
+	aloop_disown(self.aloop);
 	if (finish != NULL)
 		r = PyObject_CallOneArg(finish, self.aloop);
 	if (r == NULL)

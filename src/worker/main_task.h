@@ -13,8 +13,7 @@
 /* 0, or -1 with an exception. `aloop` is borrowed until main_task_fini. */
 int	 main_task_init(PyObject *aloop);
 /*
- * Run the loop until main_task_stop().  What escapes from a callback of the
- * loop (SystemExit, KeyboardInterrupt) is logged, and the loop goes on.
+ * Run the loop, which is the worker's (aloop_own), until main_task_stop().
  * 0, or -1 after logging: it cannot go on.
  */
 int	 main_task_run(void);

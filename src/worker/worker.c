@@ -280,13 +280,51 @@ on_started(bool ok, void *arg UNUSED)
 	tell(CHAN_READY, "");
 }
 
+/* asyncio.get_event_loop() finds it where no loop runs. */
+static int
+set_current(void)
+{
+	PyObject *asyncio = PyImport_ImportModule("asyncio"), *r = NULL;
+
+	if (asyncio != NULL)
+		r = PyObject_CallMethod(asyncio, "set_event_loop", "O",
+		    self.aloop);
+	Py_XDECREF(asyncio);
+	Py_XDECREF(r);
+	if (r != NULL)
+		return 0;
+	error_log(LOG_L_CRITICAL, "cannot make the event loop current");
+	return -1;
+}
+
+static int
+make_loop(void)
+{
+	py_set(&self.aloop, aloop_new());
+	if (self.aloop != NULL)
+		return 0;
+	error_log(LOG_L_CRITICAL, "cannot make the event loop");
+	return -1;
+}
+
+/*
+ * The code of modules runs a loop of its own now and then, which may close it
+ * or leave another one current.  What it has left usable becomes ours, so that
+ * objects which were made for it serve; else we take a new one.
+ */
+static int
+take_loop(void)
+{
+	if (aloop_own(self.aloop))
+		return set_current();
+	if (make_loop() == -1)
+		return -1;
+	return aloop_own(self.aloop) ? set_current() : -1;
+}
+
 static int
 start_loop(void)
 {
-	if ((self.aloop = aloop_new()) == NULL) {
-		error_log(LOG_L_CRITICAL, "cannot make the event loop");
-		return -1;
-	}
 	self.loop = aloop_loop(self.aloop);
 	loop_count(self.loop);
 	date_count(&stats->values[STAT_date_hits],
@@ -300,55 +338,45 @@ start_loop(void)
 	loop_signal(self.loop, SIGPIPE, LOOP_SIGNAL_IGNORE, NULL);
 	loop_signal(self.loop, SIGHUP, LOOP_SIGNAL_IGNORE, NULL);
 	loop_signal(self.loop, SIGUSR1, LOOP_SIGNAL_IGNORE, NULL);
-	return chan_init(&self.chan, self.loop, &self.birth->channel,
-	    on_message, on_master_gone, NULL);
+	if (chan_init(&self.chan, self.loop, &self.birth->channel,
+	    on_message, on_master_gone, NULL) == -1)
+		return -1;
+	if (main_task_init(self.aloop) == 0)
+		return 0;
+	error_log(LOG_L_CRITICAL, "cannot make the root task");
+	return -1;
 }
 
-/* asyncio.get_event_loop() while the application is imported. */
 static int
-set_current(void)
+load_application(void)
 {
-	PyObject *asyncio = PyImport_ImportModule("asyncio"), *r = NULL;
+	struct buf why = BUF_INIT;
+	int rc = app_load(&self.app, self.conf, &why);
 
-	if (asyncio != NULL)
-		r = PyObject_CallMethod(asyncio, "set_event_loop", "O",
-		    self.aloop);
-	Py_XDECREF(asyncio);
-	Py_XDECREF(r);
-	if (r != NULL && main_task_init(self.aloop) == 0)
-		return 0;
-	error_log(LOG_L_CRITICAL, "cannot make the event loop current");
-	return -1;
+	if (rc == -1)
+		tell(CHAN_FAILED, buf_str(&why));
+	buf_fini(&why);
+	return rc;
 }
 
 static int
 start_application(void)
 {
-	struct buf why = BUF_INIT;
-	int rc = -1;
-
-	if (app_load(&self.app, self.conf, &why) == -1) {
-		tell(CHAN_FAILED, buf_str(&why));
-		goto out;
-	}
 	if (lifespan_start(&self.lifespan, self.aloop, &self.app, self.conf,
 	    on_started, NULL) == -1 || cycle_init(self.aloop) == -1 ||
 	    scope_init(self.conf, &self.app,
 	    lifespan_state(&self.lifespan)) == -1) {
 		error_log(LOG_L_CRITICAL, "cannot start the application");
-		goto out;
+		return -1;
 	}
 	cycle_on_idle(check_later, NULL);
 	self.front = front_new(self.loop, self.conf, &cycle_ops,
 	    self.app.callable, &front_events, NULL);
 	if (self.front == NULL || front_listen(self.front,
 	    self.birth->listeners, self.birth->nlisteners) == -1)
-		goto out;
+		return -1;
 	front_set_access_fd(self.front, self.birth->access_fd);
-	rc = 0;
-out:
-	buf_fini(&why);
-	return rc;
+	return 0;
 }
 
 /* ---- the end ------------------------------------------------------------ */
@@ -423,6 +451,7 @@ int
 worker_main(struct birth *birth, struct conf *conf)
 {
 	struct buf why = BUF_INIT;
+	bool loaded;
 
 	self.birth = birth;
 	self.conf = conf;
@@ -433,9 +462,12 @@ worker_main(struct birth *birth, struct conf *conf)
 		buf_fini(&why);
 		return WORKER_UNUSABLE;
 	}
-	if (start_loop() == -1 || set_current() == -1)
+	if (make_loop() == -1 || set_current() == -1)
 		return WORKER_FAILED;
-	if (start_application() == 0 && main_task_run() == -1)
+	loaded = load_application() == 0;
+	if (take_loop() == -1 || start_loop() == -1)
+		return WORKER_FAILED;
+	if (loaded && start_application() == 0 && main_task_run() == -1)
 		self.status = WORKER_FAILED;
 	stop_all();
 	return self.status;

@@ -274,7 +274,7 @@ enter_nothing(void *arg UNUSED, bool may_block)
 }
 
 static int
-leave_nothing(void *arg UNUSED, bool interrupted UNUSED)
+leave_nothing(void *arg UNUSED)
 {
 	return 0;
 }
@@ -420,7 +420,7 @@ enter_told(void *arg UNUSED, bool may_block)
 
 /* As a GIL that is long in coming. */
 static int
-leave_late(void *arg UNUSED, bool interrupted UNUSED)
+leave_late(void *arg UNUSED)
 {
 	ck_assert_uint_le(stats->turn_began, (uint64_t)mono_now());
 	ck_assert_uint_gt(stats->turn_began, 0);

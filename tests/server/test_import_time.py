@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""What the code of the application's modules does while it is imported."""
+import pytest
+
+from harness import PATIENT, application
+
+HEAD = "import asyncio\n"
+
+# What replaces methods of the loop's class, as nest_asyncio does.
+NEST = '''
+import heapq
+from asyncio import events
+
+def run_until_complete(self, future):
+    f = asyncio.ensure_future(future, loop=self)
+    before = events._get_running_loop()
+    events._set_running_loop(self)
+    self._thread_id, thread = 1, self._thread_id
+    try:
+        while not f.done():
+            self._run_once()
+            if self._stopping:
+                break
+    finally:
+        events._set_running_loop(before)
+        self._thread_id = thread
+    return f.result()
+
+def run_forever(self):
+    while True:
+        self._run_once()
+        if self._stopping:
+            break
+    self._stopping = False
+
+def _run_once(self):
+    timeout = 0 if self._ready or self._stopping else None
+    self._process_events(self._selector.select(timeout))
+    for _ in range(len(self._ready)):
+        self._ready.popleft()._run()
+
+cls = type(asyncio.get_event_loop())
+cls.run_forever = run_forever
+cls.run_until_complete = run_until_complete
+cls._run_once = _run_once
+cls._check_running = lambda self: None
+cls._nest_patched = True
+'''
+
+# name: (head of the module, first lines of a request)
+IMPORTS = {
+    "complete_and_close": ('''
+loop = asyncio.get_event_loop()
+x = loop.run_until_complete(asyncio.sleep(0.01, 5))
+loop.close()
+''', "assert x == 5 and loop.is_closed()"),
+    "complete": ('''
+loop = asyncio.get_event_loop()
+x = loop.run_until_complete(asyncio.sleep(0.01, 5))
+''', "assert asyncio.get_running_loop() is loop"),
+    "close": ("asyncio.get_event_loop().close()", ""),
+    "stop": ("asyncio.get_event_loop().stop()", ""),
+    "stop_twice": ('''
+loop = asyncio.get_event_loop()
+loop.call_soon(loop.stop)
+loop.run_forever()
+loop.stop()
+''', ""),
+    "shut_down": ('''
+loop = asyncio.get_event_loop()
+loop.run_until_complete(loop.shutdown_asyncgens())
+loop.run_until_complete(loop.shutdown_default_executor())
+''', "assert await asyncio.to_thread(int, '5') == 5"),
+    "run": ('''
+x = asyncio.run(asyncio.sleep(0.01, 5))
+''', "assert x == 5"),
+    "run_in_a_thread": ('''
+import threading
+loop = asyncio.get_event_loop()
+threading.Thread(target=loop.run_forever, daemon=True).start()
+while not loop.is_running():
+    pass
+''', '''
+    f = asyncio.run_coroutine_threadsafe(asyncio.sleep(0.01, 5), loop)
+    assert await asyncio.wrap_future(f) == 5
+'''),
+    "other_loop": ('''
+asyncio.set_event_loop(asyncio.new_event_loop())
+''', "assert asyncio.get_event_loop() is asyncio.get_running_loop()"),
+    "no_loop": ('''
+asyncio.set_event_loop(None)
+''', "await asyncio.sleep(0)"),
+    # as old clients of databases do, which are made with the module
+    "bound": ('''
+loop = asyncio.get_event_loop()
+future = loop.create_future()
+seen = []
+async def background():
+    seen.append(asyncio.get_running_loop())
+    future.set_result(5)
+task = loop.create_task(background())
+''', '''
+    assert await future == 5
+    assert seen == [asyncio.get_running_loop()] == [loop]
+    assert await loop.run_in_executor(None, int, "7") == 7
+'''),
+    "nest": (NEST + '''
+loop = asyncio.get_event_loop()
+x = loop.run_until_complete(asyncio.sleep(0.01, 5))
+x += loop.run_until_complete(asyncio.to_thread(int, "2"))
+''', '''
+    assert x == 7
+    await asyncio.sleep(0.001)
+    coro = asyncio.sleep(0.01)
+    try:
+        asyncio.get_running_loop().run_until_complete(coro)
+    except RuntimeError as e:
+        assert "cannot be run by the application" in str(e)
+    else:
+        raise AssertionError("ran")
+    await asyncio.sleep(0.001)
+'''),
+}
+
+
+@pytest.fixture
+def site(asgid, tmp_path):
+    """A folder of modules, served."""
+    folder = tmp_path / "site"
+    folder.mkdir()
+
+    def serve(text, *args, **kw):
+        (folder / "main.py").write_text(text)
+        return asgid(None, "main:app", "--app-dir", str(folder), "--host",
+                     "127.0.0.1", "--port", "0", *PATIENT, *args, **kw)
+    serve.folder = folder
+    return serve
+
+
+@pytest.mark.parametrize("name", IMPORTS)
+def test_loop_of_the_import(site, name):
+    head, first = IMPORTS[name]
+    if "\n" not in first:
+        first = "    " + first
+    d = site(application('b"ok"', first, HEAD + head))
+    pid = d.worker
+    if name == "run_in_a_thread":
+        d.allow("left over: handles_in_use")
+    for _ in range(2):
+        assert d.get().text == "ok", d.stderr
+    assert d.workers() == [pid]
