@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "py/aloop.h"
 #include "py/error.h"
+#include "py/fork.h"
 #include "py/names.h"
 #include "py/pool.h"
 
@@ -233,6 +234,7 @@ cycle_send(struct cycle *c, PyObject *arg, PyObject **result)
 	}
 	Py_INCREF(c);		/* it may drop its last other reference */
 	r = PyIter_Send(c->coro, arg, result);
+	fork_check(NULL);
 	if (r == PYGEN_RETURN) {
 		returned(c, *result);
 		*result = py_ref(Py_None);
@@ -286,6 +288,7 @@ cycle_throw(PyObject *o, PyObject *args)
 		return NULL;
 	Py_INCREF(c);
 	result = PyObject_Call(method, args, NULL);
+	fork_check(NULL);
 	Py_DECREF(method);
 	if (result == NULL) {
 		if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
@@ -308,6 +311,7 @@ cycle_close(PyObject *o, PyObject *unused UNUSED)
 		Py_RETURN_NONE;
 	Py_INCREF(c);
 	r = PyObject_CallMethodNoArgs(c->coro, self.close);
+	fork_check(NULL);
 	settle(c, 503, "Service Unavailable");
 	set_remove(c);
 	Py_DECREF(c);
@@ -364,6 +368,7 @@ call_application(struct cycle *c, PyObject *callable)
 	if (args[1] != NULL && args[2] != NULL && args[3] != NULL)
 		coro = PyObject_Vectorcall(callable, args + 1,
 		    3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+	fork_check(NULL);
 	Py_XDECREF(args[1]);
 	Py_XDECREF(args[2]);
 	Py_XDECREF(args[3]);

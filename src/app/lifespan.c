@@ -18,6 +18,7 @@
 #include "base/str.h"
 #include "py/aloop.h"
 #include "py/error.h"
+#include "py/fork.h"
 #include "py/names.h"
 
 /* How long a task may go on after its last word before it is cancelled, and
@@ -58,6 +59,7 @@ owner(PyObject *port)
 {
 	void *p = PyCapsule_GetPointer(port, PORT);
 
+	fork_check("called receive() or send() of the lifespan");
 	if (p == &nobody) {
 		PyErr_SetString(PyExc_RuntimeError, "The lifespan is over.");
 		return NULL;

@@ -14,6 +14,7 @@
 #include <stddef.h>
 
 #include "base/defs.h"
+#include "py/fork.h"
 #include "py/names.h"
 #include "py/pool.h"
 
@@ -133,6 +134,7 @@ wait_send(struct wait *w, PyObject *arg, PyObject **result)
 {
 	PySendResult r;
 
+	fork_check("awaited receive() or send()");
 	*result = NULL;
 	if (w->over) {
 		PyErr_SetString(PyExc_RuntimeError,
@@ -300,6 +302,7 @@ static PyObject *
 call_receive(PyObject *o, PyObject *const *args UNUSED, size_t nargsf,
     PyObject *kwnames)
 {
+	fork_check("called receive()");
 	if (PyVectorcall_NARGS(nargsf) != 0 || kwnames != NULL) {
 		PyErr_SetString(PyExc_TypeError,
 		    "receive() takes no arguments");
@@ -317,6 +320,7 @@ call_send(PyObject *o, PyObject *const *args, size_t nargsf,
 	    (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
 	int rc;
 
+	fork_check("called send()");
 	if (n != 1) {
 		PyErr_Format(PyExc_TypeError,
 		    "send() takes one argument, the message (%zd given)", n);

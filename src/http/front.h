@@ -35,6 +35,9 @@ void	 front_drain(struct front *);
 void	 front_abort(struct front *);
 /* Ends all connections, requests in flight get done(); while the loop is. */
 void	 front_free(struct front **);
+/* In the child of a fork: closes its copies of all descriptors, so that it
+ * holds nobody's connection open. The front is not to be used any more. */
+void	 front_forked(struct front *);
 
 void	 front_set_access_fd(struct front *, int fd);
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/defs.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "http/mhd_priv.h"
 #include "http/tap.h"
@@ -542,6 +543,21 @@ front_free(struct front **fp)
 	free(f->fields);
 	free(f);
 	*fp = NULL;
+}
+
+void
+front_forked(struct front *f)
+{
+	struct list *pos;
+	size_t i;
+
+	for (i = 0; i < f->nlisteners; i++)
+		fd_close(&f->listeners[i].io.fd);
+	for (pos = f->conns.next; pos != &f->conns; pos = pos->next)
+		fd_close(&list_entry(pos, struct conn, node)->fd);
+	linger_forked(&f->lingerers);
+	/* the library's own: it is not called again */
+	fd_close(&f->mhd_io.fd);
 }
 
 void

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/defs.h"
+#include "base/fd.h"
 #include "stats/stats.h"
 
 #define LINGER_TIME	(2 * NSEC_PER_SEC)
@@ -103,4 +104,13 @@ linger_fini(struct lingerers *of)
 {
 	while (!list_empty(&of->all))
 		end(list_entry(of->all.next, struct lingerer, node));
+}
+
+void
+linger_forked(struct lingerers *of)
+{
+	struct list *pos;
+
+	for (pos = of->all.next; pos != &of->all; pos = pos->next)
+		fd_close(&list_entry(pos, struct lingerer, node)->io.fd);
 }

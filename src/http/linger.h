@@ -19,5 +19,7 @@ void	 linger_init(struct lingerers *, struct loop *);
 /* Copies fd. Past a bound, or without descriptors, nothing happens. */
 void	 linger_add(struct lingerers *, int fd);
 void	 linger_fini(struct lingerers *);
+/* In the child of a fork: closes its copies, the loop is not its own. */
+void	 linger_forked(struct lingerers *);
 
 #endif

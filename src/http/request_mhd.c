@@ -426,7 +426,7 @@ dispatch(struct conn *c, nsec_t now)
 	f->ops->request(&c->req, f->ops_arg);
 	c->req.fields = NULL;
 	c->req.nfields = 0;
-	if (STAT_GET(requests) == f->max_requests)
+	if (f->max_requests > 0 && STAT_GET(requests) == f->max_requests)
 		f->events->served_out(f->events_arg);
 	if (c->half_closed && c->answer != ANSWER_WHOLE)
 		conn_tell_gone(c);

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/defs.h"
+#include "base/fd.h"
 #include "base/log.h"
 #include "loop/impl.h"
 #include "stats/stats.h"
@@ -250,6 +251,8 @@ loop_io_turn(struct loop *l, nsec_t timeout)
 	l->hooks->wait_enter(l->hooks_arg, timeout > 0);
 	n = wait_events(l, ev, timeout);
 	if (UNLIKELY(n == -1 && errno != EINTR)) {
+		if (l->epfd == -1)	/* loop_forked() */
+			_exit(EXIT_FAILURE);
 		/* somebody closed our descriptor: deaf, and would spin */
 		log_crit("loop: epoll_wait: %s", strerror(errno));
 		abort();
@@ -263,6 +266,18 @@ loop_io_turn(struct loop *l, nsec_t timeout)
 	dispatch(l, ev, n);
 	loop_signal_dispatch(l);
 	return 0;
+}
+
+/* ---- fork --------------------------------------------------------------- */
+
+void
+loop_forked(struct loop *l, sigset_t *reset)
+{
+	fd_close(&l->epfd);
+	fd_close(&l->wakefd);
+	/* nobody sleeps: loop_wake() has nothing to write */
+	atomic_store(&l->wake, WAKE_WOKEN);
+	loop_signal_reset(l, reset);
 }
 
 /* ---- life --------------------------------------------------------------- */
@@ -295,6 +310,7 @@ loop_io_close(struct loop *l)
 	free(l->slots);
 	if (l->wakefd != -1)
 		(void)close(l->wakefd);
-	(void)close(l->epfd);
+	if (l->epfd != -1)
+		(void)close(l->epfd);
 	errno = saved;
 }

@@ -24,6 +24,7 @@
 #ifndef LOOP_LOOP_H
 #define LOOP_LOOP_H
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -135,6 +136,21 @@ typedef void loop_signal_f(struct loop *, int signo, void *arg);
  * the default action back, LOOP_SIGNAL_IGNORE ignores. 0, or -1, errno. */
 #define LOOP_SIGNAL_IGNORE ((loop_signal_f *)1)
 int	 loop_signal(struct loop *, int signo, loop_signal_f *, void *arg);
+
+/* ---- fork ----------------------------------------------------------- */
+
+/* Around a fork() whose child goes on, in the thread that does it: signals
+ * wait, so that one for the child finds it ready. */
+void	 loop_signals_hold(void);
+void	 loop_signals_release(void);
+/*
+ * In the child: the loop is the parent's.  Its own descriptors are closed,
+ * without a change to what the parent watches, and the loop is deaf for ever:
+ * watching fails, waking does nothing, a turn ends the process.  Signals that
+ * are caught by loop_signal() have their default action again; *reset says
+ * which.
+ */
+void	 loop_forked(struct loop *, sigset_t *reset);
 
 /* ---- hooks ---------------------------------------------------------- */
 

@@ -86,6 +86,47 @@ loop_signal_dispatch(struct loop *l)
 	}
 }
 
+/* Of the thread that forks, since loop_signals_hold(). */
+static _Thread_local sigset_t held;
+
+void
+loop_signals_hold(void)
+{
+	sigset_t set;
+
+	(void)sigfillset(&set);
+	(void)pthread_sigmask(SIG_BLOCK, &set, &held);
+}
+
+void
+loop_signals_release(void)
+{
+	(void)pthread_sigmask(SIG_SETMASK, &held, NULL);
+}
+
+/* Where a handler of somebody else stands now, it stays. */
+void
+loop_signal_reset(struct loop *l, sigset_t *reset)
+{
+	struct sigaction sa;
+	int i;
+
+	(void)sigemptyset(reset);
+	if (signals.loop != l)
+		return;
+	for (i = 1; i < NSIG; i++) {
+		if (signals.caught[i].cb == NULL)
+			continue;
+		signals.caught[i].cb = NULL;
+		signals.marked[i] = 0;
+		if (sigaction(i, NULL, &sa) == -1 || sa.sa_handler != on_signal)
+			continue;
+		(void)signal(i, SIG_DFL);
+		(void)sigaddset(reset, i);
+	}
+	signals.loop = NULL;
+}
+
 void
 loop_signal_close(struct loop *l)
 {

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/defs.h"
+#include "py/fork.h"
 
 /* ---- checks and arguments ------------------------------------------- */
 
@@ -219,6 +220,10 @@ LoopCore_call_soon_threadsafe(PyObject *op, PyObject *const *args,
 	if (UNLIKELY(c->flags != 0) &&
 	    check_slow(c, &call, "call_soon_threadsafe", true) == -1)
 		return NULL;
+	/* who hands something over to a loop that does not turn here would
+	 * wait for ever: the end of a job in a pool of threads, mostly */
+	if (UNLIKELY(fork_in_child) && fork_is_servers((PyObject *)c))
+		fork_leave(NULL);
 	h = call_soon(c, &call);
 	if (h != NULL && c->loop != NULL)
 		loop_wake(c->loop);

@@ -10,6 +10,7 @@
 #include "py/aloop_impl.h"
 
 #include "base/defs.h"
+#include "py/fork.h"
 
 /* ---- the ready queue ------------------------------------------------ */
 
@@ -132,6 +133,7 @@ on_ready(void *arg)
 			rc = run_one_debug(c, op);
 		else
 			rc = run_one(c, op);
+		fork_check(NULL);
 		Py_DECREF(op);
 		if (UNLIKELY(rc == -1))
 			return -1;
@@ -168,13 +170,16 @@ static int
 on_wait_leave(void *arg)
 {
 	struct core *c = arg;
+	int rc;
 
 	if (c->tstate != NULL) {
 		PyEval_RestoreThread(c->tstate);
 		c->tstate = NULL;
 	}
 	/* not only when interrupted: it may have come before the wait */
-	if (LIKELY(PyErr_CheckSignals() == 0))
+	rc = PyErr_CheckSignals();
+	fork_check(NULL);
+	if (LIKELY(rc == 0))
 		return 0;
 	if (!c->contains)
 		return -1;

@@ -204,6 +204,16 @@ static const char source[] =
 "        'message': f'Exception in {what}', 'exception': exc})\n"
 "\n"
 "\n"
+"def _forked(loop, signals):\n"
+"    'In the child: the loop of the parent has no handlers here.'\n"
+"    global _served\n"
+"    _served = None\n"
+"    signal.set_wakeup_fd(-1)\n"
+"    for signo in {*signals, *loop._signal_handlers}:\n"
+"        signal.signal(signo, signal.SIG_DFL)\n"
+"    loop._signal_handlers.clear()\n"
+"\n"
+"\n"
 "_Task = asyncio.Task\n"
 "_Future = asyncio.Future\n"
 "_close = asyncio.SelectorEventLoop.close\n"
@@ -230,6 +240,7 @@ aloop_rest_exec(PyObject *module, struct aloop_state *st)
 		{ "_enter", &st->enter },
 		{ "_leave", &st->leave },
 		{ "_loop_error", &st->loop_error },
+		{ "_forked", &st->forked },
 	};
 	PyObject *code, *r, *dict = PyModule_GetDict(module);
 	size_t i;

@@ -14,6 +14,7 @@
 #include "py/aloop_impl.h"
 
 #include "base/defs.h"
+#include "py/fork.h"
 
 #define TASK_NAME	"request"	/* constant: none is made for each */
 
@@ -201,11 +202,9 @@ spawn_prepare(struct core *c)
 	return kwargs != NULL ? 0 : -1;
 }
 
-PyObject *
-aloop_spawn(PyObject *loop, PyObject *coro)
+static PyObject *
+spawn(struct core *c, PyObject *coro)
 {
-	struct core *c = (struct core *)loop;
-
 	if (UNLIKELY(core_check_open(c) == -1))
 		return NULL;
 	if (UNLIKELY(c->spawn_kwargs == NULL) && spawn_prepare(c) == -1)
@@ -217,4 +216,13 @@ aloop_spawn(PyObject *loop, PyObject *coro)
 #else
 	return spawn_captured(c, coro, false);
 #endif
+}
+
+PyObject *
+aloop_spawn(PyObject *loop, PyObject *coro)
+{
+	PyObject *task = spawn((struct core *)loop, coro);
+
+	fork_check(NULL);
+	return task;
 }

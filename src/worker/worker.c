@@ -33,6 +33,7 @@
 #include "proc/chan.h"
 #include "py/aloop.h"
 #include "py/error.h"
+#include "py/fork.h"
 #include "py/host.h"
 #include "stats/stats.h"
 #include "worker/main_task.h"
@@ -165,7 +166,7 @@ drain(bool now)
 		cancel(CANCEL_NOW);
 }
 
-/* Ctrl-C reaches the whole terminal group; only the master acts on it. */
+/* What is meant for the master: Ctrl-C, say, reaches the whole group. */
 static void
 on_interrupt(struct loop *loop UNUSED, int signo UNUSED, void *arg UNUSED)
 {
@@ -244,6 +245,31 @@ on_master_gone(struct chan *ch UNUSED, void *arg UNUSED)
 {
 	log_warn("the master has died: stopping");
 	drain(false);
+}
+
+/* ---- processes that the application forks ------------------------------- */
+
+static void
+count_dates(void)
+{
+	date_count(&stats->values[STAT_date_hits],
+	    &stats->values[STAT_date_misses]);
+}
+
+/* Nothing that the master or a client waits for stays open in them. */
+static void
+on_forked(void *arg UNUSED)
+{
+	size_t i;
+
+	if (self.front != NULL)
+		front_forked(self.front);
+	for (i = 0; i < self.birth->nlisteners; i++)
+		fd_close(&self.birth->listeners[i]);
+	if (self.loop == NULL)		/* the channel is mute */
+		fd_close(&self.birth->channel.in);
+	chan_fini(&self.chan);
+	count_dates();		/* stats is another one */
 }
 
 /* ---- the way in --------------------------------------------------------- */
@@ -327,17 +353,18 @@ start_loop(void)
 {
 	self.loop = aloop_loop(self.aloop);
 	loop_count(self.loop);
-	date_count(&stats->values[STAT_date_hits],
-	    &stats->values[STAT_date_misses]);
+	count_dates();
 	loop_timer_init(&self.patience, on_patience);
 	loop_work_init(&self.check, LOOP_DEFERRED, on_check);
 	loop_signal(self.loop, SIGTERM, on_signal, NULL);
 	loop_signal(self.loop, SIGQUIT, on_signal, NULL);
 	/* caught, not ignored: that the application's children would inherit */
 	loop_signal(self.loop, SIGINT, on_interrupt, NULL);
+	loop_signal(self.loop, SIGHUP, on_interrupt, NULL);
+	loop_signal(self.loop, SIGUSR1, on_interrupt, NULL);
+	/* Python ignores it as well, and subprocess gives it back */
 	loop_signal(self.loop, SIGPIPE, LOOP_SIGNAL_IGNORE, NULL);
-	loop_signal(self.loop, SIGHUP, LOOP_SIGNAL_IGNORE, NULL);
-	loop_signal(self.loop, SIGUSR1, LOOP_SIGNAL_IGNORE, NULL);
+	fork_serve(self.aloop);
 	if (chan_init(&self.chan, self.loop, &self.birth->channel,
 	    on_message, on_master_gone, NULL) == -1)
 		return -1;
@@ -353,6 +380,7 @@ load_application(void)
 	struct buf why = BUF_INIT;
 	int rc = app_load(&self.app, self.conf, &why);
 
+	fork_check(NULL);
 	if (rc == -1)
 		tell(CHAN_FAILED, buf_str(&why));
 	buf_fini(&why);
@@ -375,6 +403,7 @@ start_application(void)
 	if (self.front == NULL || front_listen(self.front,
 	    self.birth->listeners, self.birth->nlisteners) == -1)
 		return -1;
+	self.birth->nlisteners = 0;	/* the front's now */
 	front_set_access_fd(self.front, self.birth->access_fd);
 	return 0;
 }
@@ -464,6 +493,10 @@ worker_main(struct birth *birth, struct conf *conf)
 	}
 	if (make_loop() == -1 || set_current() == -1)
 		return WORKER_FAILED;
+	if (fork_init(on_forked, NULL) == -1) {
+		error_log(LOG_L_CRITICAL, "cannot watch over forks");
+		return WORKER_FAILED;
+	}
 	loaded = load_application() == 0;
 	if (take_loop() == -1 || start_loop() == -1)
 		return WORKER_FAILED;
