@@ -4,6 +4,7 @@
 #include <sys/un.h>
 
 #include <arpa/inet.h>
+#include <errno.h>
 #include <linux/filter.h>
 #include <net/if.h>
 #include <netinet/in.h>
@@ -12,6 +13,11 @@
 #include <string.h>
 
 #include "base/defs.h"
+
+/* Younger than many headers; these two have numbers of their own. */
+#if !defined(SO_PASSRIGHTS) && !defined(__hppa__) && !defined(__sparc__)
+#define SO_PASSRIGHTS	83
+#endif
 
 static void
 in6_host(const struct sockaddr_in6 *in6, char host[SOCK_HOST_MAX])
@@ -76,6 +82,20 @@ bool
 sock_is_unix(const struct sock_addr *a)
 {
 	return a->ss.ss_family == AF_UNIX;
+}
+
+int
+sock_refuse_rights(int fd)
+{
+#ifdef SO_PASSRIGHTS
+	const int no = 0;
+
+	return setsockopt(fd, SOL_SOCKET, SO_PASSRIGHTS, &no, sizeof(no));
+#else
+	(void)fd;
+	errno = ENOPROTOOPT;
+	return -1;
+#endif
 }
 
 static int

@@ -24,6 +24,12 @@ int	 sock_host(const struct sock_addr *, char host[SOCK_HOST_MAX]);
 void	 sock_text(const struct sock_addr *, char text[SOCK_TEXT_MAX]);
 bool	 sock_is_unix(const struct sock_addr *);
 
+/* Who is connected to this UNIX socket, or to one that it accepts, cannot pass
+ * descriptors: who receives one closes it, wanted or not, and that may last as
+ * long as the sender likes. 0, or -1 with errno: before Linux 6.16 there is no
+ * way to refuse. */
+int	 sock_refuse_rights(int fd);
+
 /*
  * The end of a listening socket that is open in several processes: the last
  * close() resets what is queued.  So whoever knows that it goes for good says

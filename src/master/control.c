@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "master/control.h"
 
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 
@@ -13,6 +14,8 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/sock.h"
+#include "master/aside.h"
 #include "master/privs.h"
 #include "master/unix.h"
 
@@ -44,6 +47,20 @@ static void on_client(struct loop *, struct loop_io *, unsigned);
 
 /* ---- a client's life ---------------------------------------------------- */
 
+/* With what it has sent and nobody has read goes what it has passed. */
+static void
+client_close(const struct control_client *c)
+{
+	int unread = 0;
+
+	/* shut: what is in it now is all */
+	if (c->control->rights && shutdown(c->io.fd, SHUT_RDWR) == 0 &&
+	    ioctl(c->io.fd, FIONREAD, &unread) == 0 && unread > 0)
+		aside_close(c->io.fd);
+	else
+		close(c->io.fd);
+}
+
 static void
 client_free(struct control_client *c)
 {
@@ -55,7 +72,7 @@ client_free(struct control_client *c)
 	ctl->nclients--;
 	loop_timer_del(ctl->loop, &c->deadline);
 	loop_io_del(ctl->loop, &c->io);
-	close(c->io.fd);
+	client_close(c);
 	buf_fini(&c->out);
 	free(c);
 }
@@ -280,6 +297,31 @@ take_lines(struct control_client *c)
 	}
 }
 
+/*
+ * recv(), but -1 with EPERM if descriptors were passed with these bytes, which
+ * then stay where they are: to read them is to close those.  Without room for
+ * them only a look at the bytes is harmless, and tells.
+ */
+static ssize_t
+receive(struct control_client *c, char *to, size_t size)
+{
+	struct iovec iov = { to, size };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	ssize_t n;
+
+	if (c->control->rights) {
+		n = recvmsg(c->io.fd, &msg, MSG_DONTWAIT | MSG_PEEK);
+		if (n > 0 && (msg.msg_flags & MSG_CTRUNC) != 0) {
+			errno = EPERM;
+			return -1;
+		}
+		if (n <= 0)
+			return n;
+		size = (size_t)n;
+	}
+	return recv(c->io.fd, to, size, MSG_DONTWAIT);
+}
+
 /* 0, or -1: no more will come. */
 static int
 fill(struct control_client *c)
@@ -288,8 +330,7 @@ fill(struct control_client *c)
 
 	if (c->last || c->nin == sizeof(c->in))
 		return 0;
-	n = recv(c->io.fd, c->in + c->nin, sizeof(c->in) - c->nin,
-	    MSG_DONTWAIT);
+	n = receive(c, c->in + c->nin, sizeof(c->in) - c->nin);
 	if (n == -1)
 		return errno == EAGAIN || errno == EINTR ? 0 : -1;
 	if (n == 0) {
@@ -385,6 +426,7 @@ static void
 client_new(struct control *ctl, int fd)
 {
 	struct control_client *c = calloc(1, sizeof(*c));
+	const int yes = 1;
 
 	if (c == NULL) {
 		close(fd);
@@ -395,7 +437,9 @@ client_new(struct control *ctl, int fd)
 	ctl->nclients++;
 	loop_io_init(&c->io, fd, on_client);
 	loop_timer_init(&c->deadline, on_deadline);
-	if (identify(c) == -1) {
+	/* what is urgent must not be taken out of its order either */
+	if ((ctl->rights && setsockopt(fd, SOL_SOCKET, SO_OOBINLINE, &yes,
+	    sizeof(yes)) == -1) || identify(c) == -1) {
 		client_free(c);
 		return;
 	}
@@ -445,6 +489,7 @@ open_socket(struct control *ctl)
 
 	if ((fd = unix_listen(&cl, "control.socket", &ctl->file)) == -1)
 		return -1;
+	ctl->rights = sock_refuse_rights(fd) == -1;
 	if (acceptor_begin(&ctl->acceptor, fd) == 0)
 		return 0;
 	log_err("control.socket: %s: %s", ctl->path, strerror(errno));

@@ -45,6 +45,7 @@ struct control {
 	struct acceptor		 acceptor;
 	struct list		 clients;	/* the oldest first */
 	unsigned		 nclients;
+	bool			 rights;	/* can be passed to us */
 };
 
 /* Open it as the configuration says. With "auto" a place that cannot be had

@@ -381,6 +381,7 @@ adopt(struct listeners *ls, int fd, int backlog)
 		log_err("listen fd %d: not a stream socket", fd);
 		return -1;
 	}
+	(void)sock_refuse_rights(fd);	/* those of UNIX sockets */
 	if ((getint(fd, SO_ACCEPTCONN) != 1 && listen(fd, backlog) == -1) ||
 	    fd_set_nonblock(fd, true) == -1 || (up = move_up(fd)) == -1 ||
 	    fd_set_cloexec(up, true) == -1)

@@ -15,6 +15,7 @@
 
 #include "base/fd.h"
 #include "base/log.h"
+#include "base/sock.h"
 #include "master/privs.h"
 
 /* <linux/un.h> cannot be included beside <sys/un.h> */
@@ -255,6 +256,7 @@ unix_listen(const struct conf_listen *cl, const char *what, int *file)
 		goto fail;
 	if (set_owner_and_mode(what, cl, *file) == -1)
 		goto fail_logged;
+	(void)sock_refuse_rights(fd);
 	if (listen(fd, cl->backlog) == 0)
 		return fd;
 fail:

@@ -4,12 +4,14 @@
 tests/unit/master/fakeworker.c).  After each test: nothing is left running
 and no sanitizer has spoken."""
 import contextlib
+import ctypes
 import os
 import pathlib
 import re
 import resource
 import signal
 import socket
+import struct
 import subprocess
 import tempfile
 import time
@@ -52,6 +54,44 @@ def stat_of(pid):
 
 def all_pids():
     return [int(p) for p in os.listdir("/proc") if p.isdigit()]
+
+
+SYSCALLS = {
+    "x86_64": (0xc000003e, {"setsockopt": 54, "memfd_create": 319,
+                            "pidfd_open": 434, "clone": 56, "clone3": 435}),
+    "aarch64": (0xc00000b7, {"setsockopt": 208, "memfd_create": 279,
+                             "pidfd_open": 434, "clone": 220, "clone3": 435}),
+}
+
+
+def refusing(*calls):
+    """A preexec_fn after which the kernel refuses these system calls, as an
+    older one or a container's does: (name, errno), or (name, errno, index,
+    value) for those with that argument."""
+    if os.uname().machine not in SYSCALLS:
+        pytest.skip("no system call numbers of this machine here")
+    arch, numbers = SYSCALLS[os.uname().machine]
+    # load the architecture, and pass if it is another; then each call
+    code = [(0x20, 0, 0, 4), (0x15, 1, 0, arch), (0x06, 0, 0, 0x7fff0000)]
+    for name, error, *argument in calls:
+        verdict = [(0x06, 0, 0, 0x00050000 | error)]
+        if argument:
+            verdict = [(0x20, 0, 0, 16 + 8 * argument[0]),
+                       (0x15, 0, 1, argument[1]), *verdict]
+        code += [(0x20, 0, 0, 0), (0x15, 0, len(verdict), numbers[name]),
+                 *verdict]
+    code.append((0x06, 0, 0, 0x7fff0000))
+    text = b"".join(struct.pack("HBBI", *line) for line in code)
+    keep = ctypes.create_string_buffer(text)
+    program = struct.pack("HP", len(code), ctypes.addressof(keep))
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def refuse(_keep=keep):
+        if (libc.prctl(38, 1, 0, 0, 0) or      # PR_SET_NO_NEW_PRIVS
+                libc.prctl(22, 2, program, 0, 0)):      # PR_SET_SECCOMP
+            raise OSError(ctypes.get_errno(), "seccomp")
+
+    return refuse
 
 
 class Asgid:
