@@ -91,6 +91,15 @@ buf_reset(struct buf *b)
 }
 
 void
+buf_cut(struct buf *b, size_t n)
+{
+	if (n >= b->len)
+		return;
+	b->len = n;
+	b->data[n] = '\0';
+}
+
+void
 buf_drop(struct buf *b, size_t n)
 {
 	if (n == 0)

@@ -28,6 +28,8 @@ void	 buf_putc(struct buf *, char);
 void	 buf_printf(struct buf *, const char *fmt, ...) PRINTF(2, 3);
 /* Forget the contents, keep the memory. */
 void	 buf_reset(struct buf *);
+/* Keep the first n bytes, of more. */
+void	 buf_cut(struct buf *, size_t n);
 /* Drop the first n bytes. */
 void	 buf_drop(struct buf *, size_t n);
 /* Never NULL. */

@@ -17,35 +17,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "conf/venv.h"
 #include "py/error.h"
 #include "py/names.h"
 
 /* ---- what to start ------------------------------------------------------ */
-
-/*
- * Find the virtual environment to use.  1: in *v; 0: none; -1: refused, why
- * in *reason.  A $VIRTUAL_ENV that is no environment any more is refused too:
- * its user believes to be in it.
- */
-static int
-choose_venv(const struct conf *conf, struct venv *v, struct buf *reason)
-{
-	const char *dir = conf->python_venv, *key = "python.venv";
-
-	memset(v, 0, sizeof(*v));
-	if (*dir == '\0') {
-		key = "VIRTUAL_ENV";
-		dir = getenv(key);
-		if (dir == NULL || *dir == '\0')
-			return 0;
-	}
-	buf_printf(reason, "%s: ", key);
-	if (venv_read(v, dir, reason) == -1 || venv_check(v, reason) == -1)
-		return -1;
-	buf_reset(reason);
-	log_info("Using the virtual environment %s", v->dir);
-	return 1;
-}
 
 /* Is the environment's base interpreter in the folder of ours? */
 static bool
@@ -224,11 +200,13 @@ host_start(const struct conf *conf, struct buf *reason)
 	PyStatus st;
 	int rv = -1;
 
-	if (choose_venv(conf, &venv, reason) == -1 ||
+	if (venv_choose(&venv, conf, reason) == -1 ||
 	    check_app_dir(conf, reason) == -1) {
 		log_err("%s", buf_str(reason));
 		goto out;
 	}
+	if (venv.dir != NULL)
+		log_info("Using the virtual environment %s", venv.dir);
 	ignore_interrupt();
 	st = initialize(conf, &venv);
 	if (PyStatus_Exception(st)) {

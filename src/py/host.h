@@ -30,20 +30,4 @@ int	 host_start(const struct conf *, struct buf *reason);
  */
 void	 host_stop(void);
 
-/* ---- virtual environments, for the checks and their tests --------------- */
-
-struct venv {
-	char	*dir;		/* absolute */
-	char	*python;	/* its interpreter: dir/bin/python */
-	char	*home;		/* folder of the interpreter it was made with */
-	int	 major, minor;	/* of Python; 0.0 if pyvenv.cfg is silent */
-};
-
-/* Look at the folder `dir`: 0, or -1 with a message in *why when it is no
- * virtual environment. Both ways venv_fini is due. */
-int	 venv_read(struct venv *, const char *dir, struct buf *why);
-void	 venv_fini(struct venv *);
-/* Was it made for the Python we embed? 0, or -1 with a message in *why. */
-int	 venv_check(const struct venv *, struct buf *why);
-
 #endif

@@ -4,8 +4,7 @@
  * packages were installed for another Python.  Knows the tools' dialects:
  * venv writes "version", virtualenv and uv write "version_info".
  */
-#include "py/py.h"
-#include "py/host.h"
+#include "conf/venv.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -134,13 +133,34 @@ venv_read(struct venv *v, const char *dir, struct buf *why)
 int
 venv_check(const struct venv *v, struct buf *why)
 {
-	if (v->major == 0 ||
-	    (v->major == PY_MAJOR_VERSION && v->minor == PY_MINOR_VERSION))
+	char version[32];
+
+	snprintf(version, sizeof(version), "%d.%d", v->major, v->minor);
+	if (v->major == 0 || strcmp(version, PYTHON_VERSION) == 0)
 		return 0;
-	buf_printf(why, "%s is a virtual environment of Python %d.%d, but this "
-	    "asgid embeds Python %d.%d; make it again with: "
+	buf_printf(why, "%s is a virtual environment of Python %s, but this "
+	    "asgid embeds Python " PYTHON_VERSION "; make it again with: "
 	    PYTHON_EXECUTABLE " -m venv --clear %s",
-	    v->dir, v->major, v->minor, PY_MAJOR_VERSION, PY_MINOR_VERSION,
-	    v->dir);
+	    v->dir, version, v->dir);
 	return -1;
+}
+
+int
+venv_choose(struct venv *v, const struct conf *conf, struct buf *why)
+{
+	const char *dir = conf->python_venv, *key = "python.venv";
+	size_t start = why->len;
+
+	memset(v, 0, sizeof(*v));
+	if (*dir == '\0') {
+		key = "VIRTUAL_ENV";
+		dir = getenv(key);
+		if (dir == NULL || *dir == '\0')
+			return 0;
+	}
+	buf_printf(why, "%s: ", key);
+	if (venv_read(v, dir, why) == -1 || venv_check(v, why) == -1)
+		return -1;
+	buf_cut(why, start);
+	return 0;
 }
