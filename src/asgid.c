@@ -15,6 +15,7 @@
 #include "base/defs.h"
 #include "conf/conf.h"
 #include "master/master.h"
+#include "master/precheck.h"
 
 #define WORKER	"asgid-worker"
 
@@ -84,6 +85,14 @@ do_check(struct task *t)
 	struct buf b = BUF_INIT;
 	int status;
 
+	if (precheck(conf, NULL, &b) > 0) {
+		fputs(buf_str(&b), stderr);
+		buf_fini(&b);
+		return STATUS_CONFIG;
+	}
+	if (precheck_is_foreign(conf))
+		fputs("asgid: only root can start this: what may be read and "
+		    "written was not checked\n", stderr);
 	buf_printf(&b, "%s: ok\n", *conf->file != '\0' ? conf->file :
 	    "configuration");
 	status = print(&b);

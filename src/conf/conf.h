@@ -149,6 +149,11 @@ int	 conf_list_add(struct conf_list *, const char *);
 int	 conf_list_copy(struct conf_list *to, const struct conf_list *from);
 void	 conf_list_clear(struct conf_list *);
 
+/* What makes module:attribute a name that no import can find, or NULL. */
+const char *conf_app_fault(const char *app);
+/* Where it looks like a file's path, the name that was probably meant. */
+bool	 conf_app_meant(const char *app, struct buf *);
+
 /* workers.count with "auto" resolved, at least 1. */
 unsigned conf_workers(const struct conf *);
 

@@ -12,6 +12,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "master/child.h"
+#include "master/precheck.h"
 
 /* ---- commands ----------------------------------------------------------- */
 
@@ -166,7 +167,8 @@ do_check(struct master *m, struct control_client *client,
 	struct conf *conf = reload_parse(&m->reload, &text);
 	struct comparison c = { m->setup->conf, conf, &text };
 
-	if (conf == NULL) {
+	if (conf == NULL || precheck(conf, NULL, &text) > 0) {
+		conf_free(&conf);
 		control_answer_buf(client, CTL_R_INVALID, &text);
 		buf_fini(&text);
 		return;

@@ -18,9 +18,10 @@
 #include "master/child.h"
 #include "master/listen.h"
 #include "master/master_priv.h"
+#include "master/precheck.h"
 #include "master/privs.h"
 
-enum { STATUS_OK = 0, STATUS_RUNTIME = 1 };
+enum { STATUS_OK = 0, STATUS_RUNTIME = 1, STATUS_CONFIG = 6 };
 
 /* ---- signals ------------------------------------------------------------ */
 
@@ -326,9 +327,15 @@ static int
 init_privs(struct master *m)
 {
 	const struct conf *conf = m->setup->conf;
-	int status = privs_init(&m->setup->privs, conf);
+	struct buf errors = BUF_INIT;
+	unsigned unknown = precheck_names(conf, &errors);
+	int status;
 
-	if (status != STATUS_OK)
+	precheck_log(&errors);
+	buf_fini(&errors);
+	if (unknown > 0)
+		return STATUS_CONFIG;
+	if ((status = privs_init(&m->setup->privs, conf)) != STATUS_OK)
 		return status;
 	/* a developer's "asgid main:app" in a container needs no telling */
 	if (geteuid() == 0 && !m->setup->privs.drop && *conf->file != '\0')

@@ -2,23 +2,14 @@
 #include "master/reload.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "master/precheck.h"
 
 /* ---- configuration ------------------------------------------------------ */
-
-static void
-log_lines(const char *text)
-{
-	size_t n;
-
-	for (; *text != '\0'; text += n, text += *text == '\n') {
-		n = strcspn(text, "\n");
-		log_err("%.*s", (int)n, text);
-	}
-}
 
 struct conf *
 reload_parse(const struct reload *r, struct buf *errors)
@@ -74,6 +65,17 @@ apply_log(const struct conf *from, const struct conf *to)
 
 /* ---- steps -------------------------------------------------------------- */
 
+static bool
+is_sound(const struct conf *conf, const struct conf *now)
+{
+	struct buf errors = BUF_INIT;
+	unsigned n = precheck(conf, now, &errors);
+
+	precheck_log(&errors);
+	buf_fini(&errors);
+	return n == 0;
+}
+
 /* Everything that may fail for reasons of this machine; the log last, for
  * it is the one thing that is not beside the old one. */
 static int
@@ -103,7 +105,7 @@ reload_begin(struct reload *r, const struct setup *now, struct fleet *fleet)
 	struct conf *conf = reload_parse(r, &errors);
 
 	if (conf == NULL)
-		log_lines(buf_str(&errors));
+		precheck_log(&errors);
 	buf_fini(&errors);
 	if (conf == NULL)
 		return fail(r, RELOAD_INVALID);
@@ -113,6 +115,8 @@ reload_begin(struct reload *r, const struct setup *now, struct fleet *fleet)
 		return fail(r, RELOAD_FAILED);
 	}
 	r->next->spawn.stats = now->spawn.stats;
+	if (!is_sound(conf, now->conf))
+		return fail(r, RELOAD_INVALID);
 	if (prepare(r->next, now) == -1)
 		return fail(r, RELOAD_FAILED);
 	if (fleet_renew(fleet, &r->next->spawn, conf_workers(conf)) == 0)

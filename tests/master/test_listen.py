@@ -164,7 +164,7 @@ def test_unix_mode_under_an_open_umask(asgid, tmp):
 
 def test_unix_unknown_group(asgid, tmp):
     a = asgid(conf=listen('unix = "%s/s"; group = "no-such-group";' % tmp))
-    assert a.wait() == 1
+    assert a.wait() == 6
     assert "no such group: no-such-group" in a.log
     assert not (tmp / "s").exists()
 

@@ -456,6 +456,45 @@ START_TEST(file_with_the_name_of_an_option)
 }
 END_TEST
 
+static const struct {
+	const char	*app;
+	bool		 good;
+	const char	*meant;
+} names_of_apps[] = {
+	{ "main:app", true, "" },
+	{ "pkg.main:create.app", true, "" },
+	{ "my-app:a", true, "" },
+	{ "main.py:app", true, "main:app" },
+	{ "main", false, "" },
+	{ "main:", false, "" },
+	{ ":app", false, "" },
+	{ "main.py", false, "main:app" },
+	{ "pkg/main.py:app", false, "pkg.main:app" },
+	{ "./pkg/main:make", false, "pkg.main:make" },
+	{ "/srv/x/main.py:app", false, "main:app with app_dir = \"/srv/x/\"" },
+	{ "../x/main.py", false, "main:app with app_dir = \"../x/\"" },
+	{ "/:app", false, "" },
+	{ ".py", false, "" },
+	{ "a//b.py:app", false, "" },
+	{ "main: app", false, "" },
+	{ ".main:app", false, "" },
+	{ "main.:app", false, "" },
+	{ "main:a..b", false, "" },
+};
+
+START_TEST(forms_of_the_application)
+{
+	struct buf meant = BUF_INIT;
+	const char *app = names_of_apps[_i].app;
+
+	ck_assert_msg((conf_app_fault(app) == NULL) ==
+	    names_of_apps[_i].good, "%s: %s", app, conf_app_fault(app));
+	(void)conf_app_meant(app, &meant);
+	ck_assert_str_eq(buf_str(&meant), names_of_apps[_i].meant);
+	buf_fini(&meant);
+}
+END_TEST
+
 START_TEST(web_concurrency)
 {
 	struct conf *c;
@@ -746,6 +785,8 @@ conf_suite(void)
 	tcase_add_loop_test(t, usage_errors, 0, (int)countof(mistakes));
 	tcase_add_test(t, file_errors_are_no_usage_errors);
 	tcase_add_test(t, file_with_the_name_of_an_option);
+	tcase_add_loop_test(t, forms_of_the_application, 0,
+	    (int)countof(names_of_apps));
 	tcase_add_test(t, web_concurrency);
 	tcase_add_test(t, auto_is_the_cpus_we_may_use);
 	tcase_add_test(t, from_text);
