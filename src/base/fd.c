@@ -98,26 +98,6 @@ fd_memfd(const char *name, const void *data, size_t len)
 }
 
 int
-fd_open_append(const char *path)
-{
-	return open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0640);
-}
-
-int
-fd_reopen_append(int fd, const char *path)
-{
-	int new = fd_open_append(path), rv, saved;
-
-	if (new == -1)
-		return -1;
-	rv = dup3(new, fd, O_CLOEXEC);
-	saved = errno;
-	close(new);
-	errno = saved;
-	return rv == -1 ? -1 : 0;
-}
-
-int
 fd_open_folder(const char *path, const char **base)
 {
 	const char *slash = strrchr(path, '/');

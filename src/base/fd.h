@@ -19,12 +19,6 @@ int	 fd_set_nonblock(int fd, bool);
 /* A sealed-by-convention memfd holding these bytes, offset at 0, not
  * close-on-exec. -1 with errno. */
 int	 fd_memfd(const char *name, const void *, size_t);
-/* A log file: made with mode 0640 if need be, appended to, close-on-exec. -1
- * with errno. */
-int	 fd_open_append(const char *path);
-/* The file that has that name now, under the number that others hold. 0, or
- * -1 with errno: fd is what it was. */
-int	 fd_reopen_append(int fd, const char *path);
 /* The folder of a file (O_PATH), whose name in it is *base: what is looked at
  * and then changed there is in one folder, wherever the path leads by then.
  * -1 with errno. */

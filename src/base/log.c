@@ -21,10 +21,9 @@ static struct {
 	int		 fd;
 	enum style	 style;
 	enum log_level	 level;
-	char		*path;
 	const char	*ident;
 	struct buf	*tee;
-} sink = { STDERR_FILENO, STYLE_PLAIN, LOG_L_INFO, NULL, "asgid", NULL };
+} sink = { STDERR_FILENO, STYLE_PLAIN, LOG_L_INFO, "asgid", NULL };
 
 const char *const log_level_names[] =
 	{ "critical", "error", "warning", "info", "debug", "trace", NULL };
@@ -68,48 +67,23 @@ style_of(const char *name)
 	    STYLE_COLOUR : STYLE_PLAIN;
 }
 
-static void
-sink_set(int fd, const char *name, enum log_level level, const char *ident)
+bool
+log_is_file(const char *name)
 {
-	char *path = NULL;
+	return style_of(name) == STYLE_FILE;
+}
 
+void
+log_adopt(int fd, const char *name, enum log_level level, const char *ident)
+{
 	if (sink.style == STYLE_FILE && sink.fd != fd)
 		close(sink.fd);
-	if (style_of(name) == STYLE_FILE)
-		path = strdup(name);
-	free(sink.path);
-	sink.path = path;
 	sink.style = style_of(name);
 	sink.fd = sink.style == STYLE_FILE ? fd : STDERR_FILENO;
 	sink.level = level;
 	sink.ident = ident;
 	if (sink.style == STYLE_SYSLOG)
 		openlog(ident, LOG_PID, LOG_DAEMON);
-}
-
-int
-log_open(const char *name, enum log_level level, const char *ident)
-{
-	int fd = STDERR_FILENO;
-
-	if (style_of(name) == STYLE_FILE && (fd = fd_open_append(name)) == -1)
-		return -1;
-	sink_set(fd, name, level, ident);
-	return 0;
-}
-
-void
-log_adopt(int fd, const char *name, enum log_level level, const char *ident)
-{
-	sink_set(fd, name, level, ident);
-}
-
-/* Workers and threads may hold the number. */
-int
-log_reopen(void)
-{
-	return sink.style != STYLE_FILE ? 0 :
-	    fd_reopen_append(sink.fd, sink.path);
 }
 
 int

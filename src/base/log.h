@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The error log.  A line reads "module: what: object", lower case, no full
- * stop.  Any thread may log; a line is one write().  Before log_open() lines
+ * stop.  Any thread may log; a line is one write().  Before log_adopt() lines
  * go to stderr at level info.
  */
 #ifndef BASE_LOG_H
@@ -27,18 +27,14 @@ extern const char *const log_level_names[];	/* indexed, NULL ends */
 /*
  * Where lines go: "stderr" (plain "INFO:     text" lines, coloured on a
  * terminal; "<N>text" when $JOURNAL_STREAM names our stderr), "syslog", or a
- * file's path (appended, with time and pid).  `ident` names the process in
- * syslog and files ("asgid", "asgid-worker").  Returns 0, or -1 with errno
- * and the former sink kept.
+ * file (with time and pid), which is open for appending as fd: the log's from
+ * then on; else fd is not used.  `ident` names the process in syslog and files
+ * ("asgid", "asgid-worker").
  */
-int	 log_open(const char *sink, enum log_level, const char *ident);
-
-/* Use an already open descriptor (worker: inherited from the master). */
 void	 log_adopt(int fd, const char *sink, enum log_level,
 	    const char *ident);
-
-/* Open the file again by its name (after logrotate). 0, or -1 with errno. */
-int	 log_reopen(void);
+/* Neither of the two words? */
+bool	 log_is_file(const char *sink);
 
 /* The descriptor lines go to, or -1 with syslog; it stays log.c's. */
 int	 log_fd(void);

@@ -46,34 +46,20 @@ master_stop(struct master *m, bool now)
 
 /* ---- logs --------------------------------------------------------------- */
 
-static bool
-reopen_failed(const char *option, const char *path, struct buf *why)
-{
-	const char *error = strerror(errno);
-
-	log_err("%s: %s: %s", option, path, error);
-	if (why != NULL)
-		buf_printf(why, "%s: %s: %s\n", option, path, error);
-	return false;
-}
-
 /* The workers may not be allowed to open them: they get the descriptors. A
  * generation that is starting has logs of its own, perhaps others: its turn
  * comes when it is known whether it stays. */
 enum ctl_result_id
 master_reopen(struct master *m, struct buf *why)
 {
-	const struct conf *conf = m->setup->conf;
-	bool error = setup_is_file(conf->log_error);
-	bool access = setup_is_file(conf->log_access);
-	size_t n = 0, wanted = (size_t)error + access;
+	bool error, access, all;
 	int fds[2];
+	size_t n = 0;
 
 	m->reopen_again = fleet_is_renewing(&m->fleet);
-	if (error && log_reopen() == -1)
-		error = reopen_failed("log.error", conf->log_error, why);
-	if (access && setup_reopen_access(m->setup) == -1)
-		access = reopen_failed("log.access", conf->log_access, why);
+	log_tee(why);
+	all = setup_reopen(m->setup, &error, &access);
+	log_tee(NULL);
 	if (error)
 		fds[n++] = log_fd();
 	if (access)
@@ -81,7 +67,7 @@ master_reopen(struct master *m, struct buf *why)
 	if (n > 0)
 		fleet_reopen(&m->fleet, n == 2 ? "error access" :
 		    error ? "error" : "access", fds, n);
-	if (n < wanted)
+	if (!all)
 		return CTL_R_FAILED;
 	log_info("Log files reopened");
 	return CTL_R_DONE;

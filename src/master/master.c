@@ -307,13 +307,7 @@ fini_stats(struct master *m)
 static int
 init_log(struct master *m)
 {
-	const struct conf *conf = m->setup->conf;
-
-	if (log_open(conf->log_error, (enum log_level)conf->log_level,
-	    "asgid") == 0)
-		return STATUS_OK;
-	log_err("log.error: %s: %s", conf->log_error, strerror(errno));
-	return STATUS_RUNTIME;
+	return setup_open_error(m->setup) == 0 ? STATUS_OK : STATUS_RUNTIME;
 }
 
 static int
@@ -329,14 +323,18 @@ init_privs(struct master *m)
 	const struct conf *conf = m->setup->conf;
 	struct buf errors = BUF_INIT;
 	unsigned unknown = precheck_names(conf, &errors);
-	int status;
 
 	precheck_log(&errors);
 	buf_fini(&errors);
-	if (unknown > 0)
-		return STATUS_CONFIG;
-	if ((status = privs_init(&m->setup->privs, conf)) != STATUS_OK)
-		return status;
+	return unknown > 0 ? STATUS_CONFIG :
+	    privs_init(&m->setup->privs, conf);
+}
+
+static int
+init_limits(struct master *m)
+{
+	const struct conf *conf = m->setup->conf;
+
 	/* a developer's "asgid main:app" in a container needs no telling */
 	if (geteuid() == 0 && !m->setup->privs.drop && *conf->file != '\0')
 		log_warn("the application runs as root: set user");
@@ -518,11 +516,11 @@ fini_fleet(struct master *m)
 
 /*
  * In this order; undone in the reverse one.  The standard descriptors come
- * before anything is opened, the log before anything may fail, the pid file
- * before the listeners (a second master shall be told so, not that an
- * address is in use), the environment is cleaned by notify and listeners
- * before workers inherit it, and workers are last.  What no fini closes goes
- * with the setup.
+ * before anything is opened, the log when it is known who must not be able to
+ * choose its place, but before the rest may fail, the pid file before the
+ * listeners (a second master shall be told so, not that an address is in use),
+ * the environment is cleaned by notify and listeners before workers inherit
+ * it, and workers are last.  What no fini closes goes with the setup.
  */
 static const struct step {
 	const char	*name;
@@ -530,10 +528,11 @@ static const struct step {
 	void		(*fini)(struct master *);
 } steps[] = {
 	{ "standard descriptors",	init_stdio,	NULL },
+	{ "privileges",		init_privs,	NULL },
 	{ "log",		init_log,	NULL },
 	{ "statistics",		init_stats,	fini_stats },
 	{ "notify",		init_notify,	fini_notify },
-	{ "privileges",		init_privs,	NULL },
+	{ "limits",		init_limits,	NULL },
 	{ "pid file",		init_pidfile,	fini_pidfile },
 	{ "listeners",		init_listeners,	fini_listeners },
 	{ "access log",		init_access,	NULL },

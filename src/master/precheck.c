@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mono.h"
 #include "conf/venv.h"
+#include "master/logfile.h"
 #include "master/privs.h"
 #include "master/setup.h"
 
@@ -239,7 +240,7 @@ check_paths(struct precheck *c)
 		const char	*key, *path;
 		int		 kind;
 	} paths[] = {
-		{ "log.error", setup_is_file(conf->log_error) ?
+		{ "log.error", log_is_file(conf->log_error) ?
 		    conf->log_error : "", P_FILE },
 		{ "log.access", setup_is_file(conf->log_access) ?
 		    conf->log_access : "", P_FILE },
@@ -410,6 +411,31 @@ look_as_user(struct precheck *c, const struct privs *privs)
 	buf_fini(&text);
 }
 
+/* The workers' user must not be able to choose where a log goes. */
+static void
+check_log(struct precheck *c, const char *key, const char *path,
+    const struct privs *privs)
+{
+	struct buf why = BUF_INIT;
+
+	if (logfile_check(path, privs, &why) == -1)
+		complain(c, key, "%s: %s", path, buf_str(&why));
+	buf_fini(&why);
+}
+
+static void
+check_logs(struct precheck *c, const struct privs *privs)
+{
+	const struct conf *conf = c->conf;
+	bool who = is_new(c, "user") || is_new(c, "group");
+
+	if (log_is_file(conf->log_error) && (who || is_new(c, "log.error")))
+		check_log(c, "log.error", conf->log_error, privs);
+	if (setup_is_file(conf->log_access) &&
+	    (who || is_new(c, "log.access")))
+		check_log(c, "log.access", conf->log_access, privs);
+}
+
 static void
 check_application(struct precheck *c)
 {
@@ -419,6 +445,7 @@ check_application(struct precheck *c)
 		check_form(c);
 	if (c->foreign || privs_init(&privs, c->conf) != 0)
 		return;
+	check_logs(c, &privs);
 	if (privs.drop)
 		look_as_user(c, &privs);
 	else

@@ -46,23 +46,6 @@ compare(const struct conf *old, struct conf *new)
 	return class == CONF_RESTART ? conf_keep_fixed(new, old) : 0;
 }
 
-/* ---- the master's own log ----------------------------------------------- */
-
-static int
-apply_log(const struct conf *from, const struct conf *to)
-{
-	enum log_level level = (enum log_level)to->log_level;
-
-	if (strcmp(from->log_error, to->log_error) == 0) {
-		log_set_level(level);
-		return 0;
-	}
-	if (log_open(to->log_error, level, "asgid") == 0)
-		return 0;
-	log_err("log.error: %s: %s", to->log_error, strerror(errno));
-	return -1;
-}
-
 /* ---- steps -------------------------------------------------------------- */
 
 static bool
@@ -87,7 +70,7 @@ prepare(struct setup *next, const struct setup *now)
 	    setup_open_access(next, now) == -1)
 		return -1;
 	privs_raise_nofile(next->conf);
-	return apply_log(now->conf, next->conf);
+	return setup_change_error(next, now);
 }
 
 static enum reload_outcome
@@ -122,7 +105,7 @@ reload_begin(struct reload *r, const struct setup *now, struct fleet *fleet)
 	if (fleet_renew(fleet, &r->next->spawn, conf_workers(conf)) == 0)
 		return RELOAD_BEGUN;
 	log_err("workers: %s", strerror(errno));
-	(void)apply_log(conf, now->conf);
+	(void)setup_change_error(now, r->next);
 	return fail(r, RELOAD_FAILED);
 }
 
@@ -144,6 +127,6 @@ reload_abort(struct reload *r, const struct setup *now)
 {
 	if (r->next == NULL)
 		return;
-	(void)apply_log(r->next->conf, now->conf);
+	(void)setup_change_error(now, r->next);
 	setup_free(&r->next);
 }

@@ -7,8 +7,10 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "master/logfile.h"
 
 struct setup *
 setup_new(struct conf *conf, const char *worker)
@@ -44,7 +46,49 @@ setup_free(struct setup **sp)
 	*sp = NULL;
 }
 
-/* ---- access log --------------------------------------------------------- */
+/* ---- logs --------------------------------------------------------------- */
+
+int
+setup_open_error(const struct setup *s)
+{
+	const struct conf *conf = s->conf;
+	int fd = -1;
+
+	if (log_is_file(conf->log_error) && (fd = logfile_open("log.error",
+	    conf->log_error, &s->privs)) == -1)
+		return -1;
+	log_adopt(fd, conf->log_error, (enum log_level)conf->log_level,
+	    "asgid");
+	return 0;
+}
+
+/* The log goes on, but the workers may have become those who can write to its
+ * folder. 0, or -1 after logging. */
+static int
+check_former(const struct setup *s, const char *option, const char *path)
+{
+	struct buf why = BUF_INIT;
+	int rv = logfile_check(path, &s->privs, &why);
+
+	if (rv == -1)
+		log_err("%s: %s: %s", option, path, buf_str(&why));
+	buf_fini(&why);
+	return rv;
+}
+
+int
+setup_change_error(const struct setup *s, const struct setup *former)
+{
+	const struct conf *conf = s->conf;
+
+	if (strcmp(former->conf->log_error, conf->log_error) != 0)
+		return setup_open_error(s);
+	if (log_is_file(conf->log_error) &&
+	    check_former(s, "log.error", conf->log_error) == -1)
+		return -1;
+	log_set_level((enum log_level)conf->log_level);
+	return 0;
+}
 
 bool
 setup_is_file(const char *sink)
@@ -53,28 +97,48 @@ setup_is_file(const char *sink)
 	    strcmp(sink, "syslog") != 0 && strcmp(sink, "off") != 0;
 }
 
+static int
+open_access_file(const struct setup *s, const struct setup *former)
+{
+	const char *path = s->conf->log_access;
+	int fd;
+
+	if (former == NULL || strcmp(former->conf->log_access, path) != 0)
+		return logfile_open("log.access", path, &s->privs);
+	if (check_former(s, "log.access", path) == -1)
+		return -1;
+	fd = fcntl(former->access_fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	if (fd == -1)
+		log_err("log.access: %s: %s", path, strerror(errno));
+	return fd;
+}
+
 int
 setup_open_access(struct setup *s, const struct setup *former)
 {
 	const char *sink = s->conf->log_access;
+	bool file = setup_is_file(sink);
 
-	if (!setup_is_file(sink))
-		s->access_fd = strcmp(sink, "stdout") == 0 ? STDOUT_FILENO :
-		    strcmp(sink, "stderr") == 0 ? STDERR_FILENO : -1;
-	else if (former != NULL && strcmp(former->conf->log_access, sink) == 0)
-		s->access_fd = fcntl(former->access_fd, F_DUPFD_CLOEXEC,
-		    STDERR_FILENO + 1);
-	else
-		s->access_fd = fd_open_append(sink);
+	s->access_fd = file ? open_access_file(s, former) :
+	    strcmp(sink, "stdout") == 0 ? STDOUT_FILENO :
+	    strcmp(sink, "stderr") == 0 ? STDERR_FILENO : -1;
 	s->spawn.access_fd = s->access_fd;
-	if (s->access_fd != -1 || !setup_is_file(sink))
-		return 0;
-	log_err("log.access: %s: %s", sink, strerror(errno));
-	return -1;
+	return file && s->access_fd == -1 ? -1 : 0;
 }
 
-int
-setup_reopen_access(struct setup *s)
+bool
+setup_reopen(const struct setup *s, bool *error, bool *access)
 {
-	return fd_reopen_append(s->access_fd, s->conf->log_access);
+	const struct conf *conf = s->conf;
+	bool all = true;
+
+	*error = log_is_file(conf->log_error);
+	*access = setup_is_file(conf->log_access);
+	if (*error && logfile_reopen(log_fd(), "log.error", conf->log_error,
+	    &s->privs) == -1)
+		all = *error = false;
+	if (*access && logfile_reopen(s->access_fd, "log.access",
+	    conf->log_access, &s->privs) == -1)
+		all = *access = false;
+	return all;
 }

@@ -25,12 +25,17 @@ struct setup *setup_new(struct conf *, const char *worker);
 /* Closes and frees all; NULLs the pointer. */
 void	 setup_free(struct setup **);
 
-/* A file, or one of the words for what needs no opening? */
+/* Of log.access: a file, or one of the words for what needs no opening? */
 bool	 setup_is_file(const char *sink);
+/* The error log, with its level. 0, or -1 after logging: it is what it was. */
+int	 setup_open_error(const struct setup *);
+/* The same when `former` has the one that is in use. */
+int	 setup_change_error(const struct setup *, const struct setup *former);
 /* The access log; the descriptor of `former` (NULL: none) if its name is the
  * same. 0, or -1 after logging. */
 int	 setup_open_access(struct setup *, const struct setup *former);
-/* Again by its name, under the same number. 0, or -1 with errno. */
-int	 setup_reopen_access(struct setup *);
+/* Again by their names, under the same numbers: which of them are files and
+ * are open again; false after logging: not all that are. */
+bool	 setup_reopen(const struct setup *, bool *error, bool *access);
 
 #endif

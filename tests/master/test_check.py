@@ -267,3 +267,22 @@ def test_a_reload_leaves_alone_what_stays(asgid, tmp):
     r = run(ASGICTL, "-q", "-s", tmp / "sock", "check")
     assert r.returncode == 6 and "log.access" in r.stderr, r
     a.stop()
+
+
+@root_only
+def test_logs_that_the_workers_can_lead_elsewhere(tmp):
+    """As a start would say, and at once for a FIFO."""
+    (tmp / "log").mkdir()
+    (tmp / "log").chmod(0o777)
+    os.mkfifo(tmp / "fifo")
+    status, text = check(tmp, """app = "x:y"; user = "nobody";
+log = { error = "%(0)s/log/error.log";
+        access = "%(0)s/fifo"; };
+""" % {"0": tmp})
+    assert status == 6
+    first, second = text.splitlines()
+    assert first.startswith("2: log.error: %s/log/error.log: the user that "
+                            "the workers run as can write to the directory "
+                            "%s/log" % (tmp, tmp))
+    assert second == ("3: log.access: %s/fifo: neither a regular file nor a "
+                      "device" % tmp)

@@ -30,6 +30,7 @@
  *	mute		closes its channel when it is told to go
  *	burden		when it is told to go, passes to whoever takes it, by
  *			all that it has, a descriptor whose close() lasts
+ *	truncate	tries to empty the access log when it is told to go
  *	forge		as soon as it goes, writes into all of the statistics
  *			that it can reach that their owner is busy since long
  *	type		tries to type into the terminal that its standard
@@ -275,6 +276,14 @@ forge(void)
 }
 
 static void
+truncate_access(void)
+{
+	int rv = ftruncate(fake.birth.access_fd, 0);
+
+	log_info("fake: truncate: %s", strerror(rv == -1 ? errno : 0));
+}
+
+static void
 on_go(const char *text UNUSED)
 {
 	size_t i;
@@ -293,6 +302,8 @@ on_go(const char *text UNUSED)
 		burden();
 	if (word("forge") != NULL)
 		forge();
+	if (word("truncate") != NULL)
+		truncate_access();
 	(void)expect(after, countof(after));
 }
 

@@ -63,7 +63,7 @@ support_setup(void)
 	log_file = open(".log", O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
 	ck_assert_int_ne(log_file, -1);
 	ck_assert_int_eq(dup2(log_file, STDERR_FILENO), STDERR_FILENO);
-	ck_assert_int_eq(log_open("stderr", LOG_L_INFO, "unit"), 0);
+	log_adopt(STDERR_FILENO, "stderr", LOG_L_INFO, "unit");
 }
 
 const char *
