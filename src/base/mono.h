@@ -25,4 +25,13 @@ mono_now(void)
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
 }
 
+/* A point in time or a duration that is too far away never comes. */
+static inline nsec_t
+mono_add(nsec_t a, nsec_t b)
+{
+	nsec_t sum;
+
+	return __builtin_add_overflow(a, b, &sum) ? NSEC_NEVER : sum;
+}
+
 #endif

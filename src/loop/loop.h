@@ -136,6 +136,14 @@ typedef void loop_signal_f(struct loop *, int signo, void *arg);
  * the default action back, LOOP_SIGNAL_IGNORE ignores. 0, or -1, errno. */
 #define LOOP_SIGNAL_IGNORE ((loop_signal_f *)1)
 int	 loop_signal(struct loop *, int signo, loop_signal_f *, void *arg);
+/* Called by the handler itself with each signal that is caught, also when the
+ * loop does not turn: see signal-safety(7). One a process; NULL: none. */
+typedef void loop_signal_now_f(int signo);
+void	 loop_signal_at_once(loop_signal_now_f *);
+/* The loop ends before the process does: what is caught does nothing from now
+ * on, where loop_free() would give it its default action back. Children by
+ * fork and by exec have the default action. */
+void	 loop_signals_leave(struct loop *);
 
 /* ---- fork ----------------------------------------------------------- */
 

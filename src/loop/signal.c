@@ -8,6 +8,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include "base/defs.h"
 #include "loop/impl.h"
@@ -22,17 +23,29 @@ static struct {
 	struct caught		 caught[NSIG];
 	volatile sig_atomic_t	 marked[NSIG];
 	volatile sig_atomic_t	 any;
+	loop_signal_now_f	*at_once;
+	pid_t			 left;		/* without a loop; or 0 */
 } signals;
 
 static void
 on_signal(int signo)
 {
 	struct loop *l = signals.loop;
+	int saved = errno;
 
+	if (signals.left != 0 && signals.left != getpid()) {
+		(void)signal(signo, SIG_DFL);
+		(void)raise(signo);
+		errno = saved;
+		return;
+	}
+	if (signals.at_once != NULL)
+		signals.at_once(signo);
 	signals.marked[signo] = 1;
 	signals.any = 1;
 	if (l != NULL)
 		loop_wake(l);
+	errno = saved;
 }
 
 int
@@ -50,6 +63,7 @@ loop_signal(struct loop *l, int signo, loop_signal_f *cb, void *arg)
 		return -1;
 	}
 	signals.loop = l;
+	signals.left = 0;
 	old = signals.caught[signo];
 	(void)sigemptyset(&sa.sa_mask);
 	if (cb == NULL)
@@ -124,6 +138,21 @@ loop_signal_reset(struct loop *l, sigset_t *reset)
 		(void)signal(i, SIG_DFL);
 		(void)sigaddset(reset, i);
 	}
+	signals.loop = NULL;
+}
+
+void
+loop_signal_at_once(loop_signal_now_f *f)
+{
+	signals.at_once = f;
+}
+
+void
+loop_signals_leave(struct loop *l)
+{
+	if (signals.loop != l)
+		return;
+	signals.left = getpid();
 	signals.loop = NULL;
 }
 

@@ -14,14 +14,10 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "proc/deadline.h"
 #include "stats/render.h"
 #include "stats/stats.h"
 
-/* Beyond timeouts.graceful for a worker that never says that it drains. */
-#define STUCK_SLACK	(2 * NSEC_PER_SEC)
-/* Beyond its own deadlines for one that does: it has to cancel what runs,
- * and to take Python down. */
-#define DRAIN_SLACK	(5 * NSEC_PER_SEC)
 #define STOP_NOW_LIMIT	(2 * NSEC_PER_SEC)
 /* From "stopped", or a closed channel, to the end of the process. */
 #define EXIT_LIMIT	(5 * NSEC_PER_SEC)
@@ -70,7 +66,7 @@ set_state(struct child *c, enum child_state state)
 static void
 set_deadline(struct child *c, nsec_t in)
 {
-	loop_timer_set(c->loop, &c->deadline, mono_now() + in);
+	loop_timer_set(c->loop, &c->deadline, mono_add(mono_now(), in));
 }
 
 static void
@@ -175,20 +171,15 @@ child_check_stopped(struct child *c)
 	}
 }
 
-/* A worker that takes part (it has said that it drains) is also given the
- * time of lifespan.shutdown; one that is stuck is not. A duration of 0 is no
- * limit. */
 static void
 set_drain_deadline(struct child *c, bool takes_part)
 {
-	nsec_t graceful = c->graceful;
-	nsec_t shutdown = c->shutdown;
+	nsec_t limit = deadline_to_end(c->graceful, c->shutdown, takes_part);
 
-	if (graceful == 0 || (takes_part && shutdown == 0))
+	if (limit == 0)
 		loop_timer_del(c->loop, &c->deadline);
 	else
-		set_deadline(c, graceful + (takes_part ?
-		    shutdown + DRAIN_SLACK : STUCK_SLACK));
+		set_deadline(c, limit);
 }
 
 /* ---- what the worker says ----------------------------------------------- */
@@ -436,8 +427,12 @@ child_go(struct child *c)
 void
 child_drain(struct child *c, enum child_cause cause)
 {
-	bool listens = c->state == CHILD_READY || c->state == CHILD_SERVING;
+	bool listens;
 
+	/* what it has said may change what is to be done: it may have been
+	 * told already, by who tells all processes of a service */
+	chan_pump(&c->chan);
+	listens = c->state == CHILD_READY || c->state == CHILD_SERVING;
 	if (c->state >= CHILD_DRAINING)
 		return;
 	c->cause = cause;
@@ -451,8 +446,10 @@ child_drain(struct child *c, enum child_cause cause)
 void
 child_stop_now(struct child *c, enum child_cause cause)
 {
-	bool listens = c->state > CHILD_STARTING;
+	bool listens;
 
+	chan_pump(&c->chan);
+	listens = c->state > CHILD_STARTING;
 	if (c->state == CHILD_DEAD || c->hurried)
 		return;
 	if (c->state < CHILD_DRAINING)

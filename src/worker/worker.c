@@ -37,6 +37,7 @@
 #include "py/host.h"
 #include "stats/stats.h"
 #include "worker/main_task.h"
+#include "worker/orphan.h"
 
 /* Cancelled requests have so long to clean up; less when all must end at
  * once, so that lifespan.shutdown has its turn before the master kills. */
@@ -66,7 +67,7 @@ static void
 tell(enum chan_type type, const char *text)
 {
 	if (chan_is_open(&self.chan) &&
-	    chan_send(&self.chan, type, text) == -1)
+	    chan_send(&self.chan, type, text) == -1 && errno != EPIPE)
 		log_warn("master: %s", strerror(errno));
 }
 
@@ -147,6 +148,7 @@ drain(bool now)
 {
 	nsec_t patience = self.conf->timeouts_graceful;
 
+	orphan_takes_part();
 	if (self.phase < SERVING && self.phase != READY) {
 		leave(WORKER_STOPPED);
 		return;
@@ -241,8 +243,9 @@ on_message(struct chan *ch, enum chan_type type, const char *text,
 
 /* Nobody would respawn or stop us any more. */
 static void
-on_master_gone(struct chan *ch UNUSED, void *arg UNUSED)
+on_master_gone(struct chan *ch, void *arg UNUSED)
 {
+	chan_fini(ch);
 	log_warn("the master has died: stopping");
 	drain(false);
 }
@@ -356,6 +359,7 @@ start_loop(void)
 	count_dates();
 	loop_timer_init(&self.patience, on_patience);
 	loop_work_init(&self.check, LOOP_DEFERRED, on_check);
+	loop_signal_at_once(orphan_on_signal);
 	loop_signal(self.loop, SIGTERM, on_signal, NULL);
 	loop_signal(self.loop, SIGQUIT, on_signal, NULL);
 	/* caught, not ignored: that the application's children would inherit */
@@ -446,6 +450,9 @@ stop_all(void)
 {
 	bool served = self.front != NULL;
 
+	/* a signal that comes now comes late: the process ends as it is told.
+	 * Some send SIGTERM to all of a service, and the master then again */
+	loop_signals_leave(self.loop);
 	/* requests end from here on; nobody is to be told */
 	cycle_on_idle(NULL, NULL);
 	/* while the loop is open: ends of requests wake whom they concern,
@@ -486,6 +493,7 @@ worker_main(struct birth *birth, struct conf *conf)
 	self.conf = conf;
 	self.status = WORKER_UNUSABLE;
 	chan_init_mute(&self.chan, &birth->channel);
+	orphan_init(conf->timeouts_graceful, conf->timeouts_shutdown);
 	if (host_start(conf, &why) == -1) {
 		tell(CHAN_FAILED, buf_str(&why));
 		buf_fini(&why);

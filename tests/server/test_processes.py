@@ -15,7 +15,7 @@ import time
 import pytest
 
 from harness import (APPS, DEADLINE, SCALE, Closed, Connection, Late,
-                     Truncated, get, poll, program, run)
+                     Truncated, application, frozen, get, poll, program, run)
 from procfs import children, listeners, stat_of
 
 SHUTDOWN = ("[Cc]ancel", "[Gg]raceful", "forc", "deadline", "still running")
@@ -335,6 +335,99 @@ def test_master_killed(asgid):
     d.check_status = False
     d.allow("master", "channel")
     poll(lambda: not [p for p in workers if stat_of(p)], "orphans")
+
+
+def of_text(asgid, folder, text, *args):
+    (folder / "text.py").write_text(text)
+    return asgid(None, "text:app", "--app-dir", folder, "--port", "0", *args)
+
+
+# No signal ends it: the second lock of a mutex, with the interpreter's lock;
+# Python's sleep(), which goes on after each.
+BLOCKS = {"c": "ctypes.PyDLL(None).pthread_mutex_lock(MUTEX)",
+          "python": "time.sleep(3600)"}
+
+
+@pytest.mark.parametrize("how", BLOCKS)
+def test_master_killed_while_its_worker_is_blocked(asgid, tmp_path, how):
+    d = of_text(asgid, tmp_path, application('b""', """
+    if scope["path"] == "/block":
+        print("blocked", flush=True)
+        %s
+""" % BLOCKS[how], """
+import ctypes, time
+MUTEX = ctypes.create_string_buffer(64)
+ctypes.CDLL(None).pthread_mutex_lock(MUTEX)
+"""), "-o", "timeouts.graceful=200ms")
+    d.check_status = False
+    worker = d.worker
+    d.connect().send(get("/block"))
+    d.wait_access("^blocked$")
+    os.kill(d.pid, signal.SIGKILL)
+    poll(lambda: not stat_of(worker), "the worker ends")
+
+
+def test_master_killed_and_its_worker_ends_in_order(asgid, tmp_path):
+    """It takes longer than a blocked one might."""
+    d = of_text(asgid, tmp_path, """
+import asyncio, atexit
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        await asyncio.sleep(2.5)
+        print("shut down", flush=True)
+        await send({"type": "lifespan.shutdown.complete"})
+
+atexit.register(print, "at exit", flush=True)
+""", "-o", "timeouts.graceful=100ms")
+    d.check_status = False
+    d.allow("the master has died")
+    os.kill(d.pid, signal.SIGKILL)
+    d.wait_access("^shut down\n(.*\n)*at exit$")
+
+
+SLOW_END = """
+import atexit, os, time
+
+def end():
+    print("ending", flush=True)
+    while not os.path.exists("told"):
+        time.sleep(0.005)
+    print("ended", flush=True)
+
+atexit.register(end)
+"""
+
+
+@pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT,
+                                   signal.SIGQUIT, signal.SIGHUP])
+def test_signals_do_not_end_the_interpreters_end(asgid, tmp_path, signo):
+    d = of_text(asgid, tmp_path, application('b""', "", SLOW_END))
+    worker = d.worker
+    d.signal(signal.SIGTERM)
+    d.wait_access("^ending$")
+    os.kill(worker, signo)
+    (tmp_path / "told").touch()
+    assert d.wait() == 0
+    assert "ended" in d.access
+
+
+def test_signal_to_all_processes(asgid, tmp_path):
+    """As systemd and timeout(1) send it; the worker may be quicker."""
+    d = of_text(asgid, tmp_path, application('b""', "", SLOW_END))
+    worker = d.worker
+    with frozen(d.pid):
+        os.kill(worker, signal.SIGTERM)
+        d.wait_access("^ending$")
+        os.kill(d.pid, signal.SIGTERM)
+    d.wait_log("Received SIGTERM, shutting down")
+    (tmp_path / "told").touch()
+    assert d.wait() == 0
+    assert "ended" in d.access
+    assert "Finished worker process [%d]" % worker in d.stderr
 
 
 def test_master_stops_although_a_worker_is_stopped(asgid):
