@@ -171,9 +171,9 @@ no_socket(const struct options *o, const struct conf *conf)
 	return STATUS_NOT_RUNNING;
 }
 
-/* Of the file, or the usual one. */
+/* Of the file, whose reader alone is meant, or the usual one. */
 static int
-find_configured(const struct options *o, char **path)
+find_configured(const struct options *o, struct session *s)
 {
 	/* the application is of no interest, and may stand elsewhere */
 	char name[] = "asgictl", app[] = "asgictl:none", c[] = "-c";
@@ -191,21 +191,23 @@ find_configured(const struct options *o, char **path)
 	if (conf == NULL) {
 		fputs(buf_str(&errors), stderr);
 		status = STATUS_CONFIG;
-	} else if ((*path = conf_control_socket(conf)) == NULL)
+	} else if ((s->path = conf_control_socket(conf)) == NULL)
 		status = tell_errno("control.socket");
-	else if (**path == '\0')
+	else if (*s->path == '\0')
 		status = no_socket(o, conf);
+	else if (o->file != NULL && ctl_file_id(o->file, s->config) == -1)
+		status = tell_errno(o->file);
 	conf_free(&conf);
 	buf_fini(&errors);
 	return status;
 }
 
 static int
-find_socket(const struct options *o, char **path)
+find_socket(const struct options *o, struct session *s)
 {
 	if (o->socket == NULL)
-		return find_configured(o, path);
-	if ((*path = strdup(o->socket)) == NULL)
+		return find_configured(o, s);
+	if ((s->path = strdup(o->socket)) == NULL)
 		return tell_errno("-s");
 	return STATUS_OK;
 }
@@ -228,7 +230,7 @@ run_words(const struct options *o, const char *const *words, size_t n)
 	} else if (s.request.command == &ctl_commands[CTL_help])
 		status = print_help(s.request.nargs > 0 ? s.request.args[0] :
 		    NULL);
-	else if ((status = find_socket(o, &s.path)) == STATUS_OK)
+	else if ((status = find_socket(o, &s)) == STATUS_OK)
 		status = session_run(&s);
 	session_fini(&s);
 	buf_fini(&why);

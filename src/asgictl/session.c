@@ -199,6 +199,8 @@ send_request(struct session *s)
 		str_from_duration(left, text);
 		r.args[1] = text;
 	}
+	if (*s->config != '\0')
+		r.config = s->config;
 	ctl_print_request(&r, &line);
 	if (line.failed) {
 		errno = ENOMEM;
@@ -246,6 +248,12 @@ conclude(struct session *s, int code, struct buf *text)
 			buf_printf(text, "%s\n", ctl_results[i].text);
 	if (text->len == 0)
 		buf_printf(text, "asgid answers %d\n", code);
+	if (code == ctl_results[CTL_R_USAGE].code && *s->config != '\0' &&
+	    strstr(buf_str(text), CTL_CONFIG) != NULL) {
+		buf_reset(text);
+		buf_puts(text, "this asgid is older than asgictl, and does "
+		    "not know whether it is meant: name its socket with -s\n");
+	}
 	fprintf(stderr, "asgictl: %s: ", s->request.command->name);
 	fwrite(buf_str(text), 1, text->len, stderr);
 	return status;

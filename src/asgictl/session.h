@@ -15,6 +15,7 @@
 struct session {
 	struct ctl_request request;
 	char		*path;		/* of the socket */
+	char		 config[CTL_FILE_ID_MAX];	/* "": whoever has it */
 	struct peer	 peer;
 	nsec_t		 connect_by, answer_by;
 	bool		 quiet;
@@ -24,7 +25,8 @@ struct session {
 
 #define SESSION_INIT	{ .peer = PEER_INIT }
 
-/* With request, path (to be freed by session_fini) and quiet filled in. The
+/* With request, path (to be freed by session_fini), config and quiet filled
+ * in. The
  * exit status; everything has been told. */
 int	 session_run(struct session *);
 void	 session_fini(struct session *);

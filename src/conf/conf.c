@@ -11,6 +11,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "conf/conf_priv.h"
 
 static const char *const lifespan_names[] = {
@@ -154,19 +155,36 @@ conf_workers(const struct conf *c)
 	return n > 0 ? (unsigned)n : 1;
 }
 
+/* "blog" of /etc/asgid/blog.conf; "asgid" without a file. */
+static struct str
+instance(const struct conf *c)
+{
+	const char *slash = strrchr(c->file, '/');
+	const char *name = slash != NULL ? slash + 1 : c->file;
+	const char *dot = strrchr(name, '.');
+
+	if (*name == '\0')
+		return STR("asgid");
+	return dot == NULL || dot == name ? str_of(name) :
+	    (struct str){ name, (size_t)(dot - name) };
+}
+
 char *
 conf_control_socket(const struct conf *c)
 {
 	const char *dir = getenv("XDG_RUNTIME_DIR");
+	struct str name = instance(c);
+	bool usual = str_eq(name, STR("asgid"));
 	char *path;
 
 	if (strcmp(c->control_socket, "auto") != 0)
 		return strdup(c->control_socket);
 	if (geteuid() == 0)
-		return strdup("/run/asgid/control.sock");
-	if (dir == NULL || *dir != '/')
+		dir = "/run";
+	else if (dir == NULL || *dir != '/')
 		return strdup("");
-	if (asprintf(&path, "%s/asgid/control.sock", dir) == -1)
+	if (asprintf(&path, "%s/asgid/control%s" STR_FMT ".sock", dir,
+	    usual ? "" : "-", usual ? 0 : (int)name.n, name.p) == -1)
 		return NULL;
 	if (strlen(path) > CONF_UNIX_PATH_MAX)
 		*path = '\0';

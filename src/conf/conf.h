@@ -158,7 +158,8 @@ bool	 conf_app_meant(const char *app, struct buf *);
 unsigned conf_workers(const struct conf *);
 
 /* The path of the control socket with "auto" resolved, "" for none; to be
- * freed. NULL with errno. */
+ * freed. NULL with errno. Two files of different names have two; those that
+ * still meet there tell one another apart by CTL_CONFIG. */
 char	*conf_control_socket(const struct conf *);
 
 #endif

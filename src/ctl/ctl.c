@@ -1,7 +1,11 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "ctl/ctl.h"
 
+#include <sys/stat.h>
+
 #include <limits.h>
+#include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/defs.h"
@@ -257,7 +261,9 @@ ctl_parse_words(struct ctl_request *r, const char *const *words, size_t n,
 	if ((r->command = ctl_find(words[0], why)) == NULL)
 		return -1;
 	for (i = 1; i < n; i++) {
-		if (strncmp(words[i], "--", 2) != 0)
+		if (strncmp(words[i], CTL_CONFIG, strlen(CTL_CONFIG)) == 0)
+			r->config = words[i] + strlen(CTL_CONFIG);
+		else if (strncmp(words[i], "--", 2) != 0)
 			r->args[r->nargs++] = words[i];
 		else if (take_flag(r, words[i], why) == -1)
 			return -1;
@@ -285,6 +291,18 @@ ctl_parse_line(struct ctl_request *r, char *line, struct buf *why)
 	return ctl_parse_words(r, words, n, why);
 }
 
+int
+ctl_file_id(const char *path, char id[CTL_FILE_ID_MAX])
+{
+	struct stat st;
+
+	if (stat(path, &st) == -1)
+		return -1;
+	snprintf(id, CTL_FILE_ID_MAX, "%ju:%ju", (uintmax_t)st.st_dev,
+	    (uintmax_t)st.st_ino);
+	return 0;
+}
+
 void
 ctl_print_request(const struct ctl_request *r, struct buf *to)
 {
@@ -294,6 +312,8 @@ ctl_print_request(const struct ctl_request *r, struct buf *to)
 	for (i = 0; i < CTL_NFLAGS; i++)
 		if ((r->flags & (1u << i)) != 0)
 			buf_printf(to, " %s", ctl_flags[i].word);
+	if (r->config != NULL)
+		buf_printf(to, " " CTL_CONFIG "%s", r->config);
 	for (i = 0; i < r->nargs; i++)
 		buf_printf(to, " %s", r->args[i]);
 	buf_putc(to, '\n');

@@ -79,7 +79,18 @@ struct ctl_request {
 	unsigned	 flags;
 	const char	*args[CTL_WORDS_MAX];	/* of the words given */
 	unsigned	 nargs;
+	const char	*config;	/* of whom, or NULL; see CTL_CONFIG */
 };
+
+/*
+ * Which asgid is meant, with any command: "--config=DEVICE:INODE" of the file
+ * that it reads.  One that reads another, or none, refuses: two asgid may be
+ * configured to have the same socket.
+ */
+#define CTL_CONFIG		"--config="
+#define CTL_FILE_ID_MAX		48
+/* "DEVICE:INODE" of what the path leads to now. 0, or -1 with errno. */
+int	 ctl_file_id(const char *path, char id[CTL_FILE_ID_MAX]);
 
 /* Names may be cut as long as they are clear ("restart" for
  * "restart-worker"). 0, or -1 with one line in `why`, which says what was

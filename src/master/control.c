@@ -226,6 +226,18 @@ may(const struct control_client *c, const struct ctl_command *command)
 	return false;
 }
 
+/* As asgictl sees the file now: it may have been replaced since it was
+ * read. */
+static bool
+is_meant(const struct control *ctl, const struct ctl_request *r)
+{
+	char id[CTL_FILE_ID_MAX];
+
+	return r->config == NULL || (*ctl->conf->file != '\0' &&
+	    ctl_file_id(ctl->conf->file, id) == 0 &&
+	    strcmp(id, r->config) == 0);
+}
+
 /* What is asked for; how it is to be answered is nobody's business. */
 static void
 log_request(const struct ctl_request *r, const char *who)
@@ -234,6 +246,7 @@ log_request(const struct ctl_request *r, const char *who)
 	struct buf text = BUF_INIT;
 
 	asked.flags &= ~(unsigned)CTL_F_SILENT;
+	asked.config = NULL;
 	ctl_print_request(&asked, &text);
 	if (!text.failed)
 		log_info("control: %.*s (%s)", (int)text.len - 1, text.data,
@@ -261,6 +274,12 @@ take_line(struct control_client *c, char *line)
 			    r.command->name, who);
 		control_answer(c, CTL_R_DENIED, "not permitted to uid %u",
 		    (unsigned)c->cred.uid);
+		goto out;
+	}
+	if (!is_meant(ctl, &r)) {
+		control_answer(c, CTL_R_OTHER, "another asgid has this "
+		    "socket: it reads %s", *ctl->conf->file != '\0' ?
+		    ctl->conf->file : "no configuration file");
 		goto out;
 	}
 	if (r.command->changes)
@@ -515,12 +534,15 @@ control_init(struct control *ctl, struct loop *loop, const struct conf *conf,
 		return 0;
 	make_folder(ctl);
 	if (optional && (why = unix_obstacle(ctl->path)) != NULL) {
-		log_info("No control socket: %s: %s", ctl->path, why);
+		log_write(strcmp(why, UNIX_BUSY) == 0 ? LOG_L_WARNING :
+		    LOG_L_INFO, "No control socket: %s: %s", ctl->path, why);
 		*ctl->path = '\0';
 		return 0;
 	}
-	if (open_socket(ctl) == -1)
-		return -1;
+	if (open_socket(ctl) == -1) {
+		*ctl->path = '\0';
+		return optional ? 0 : -1;
+	}
 	/* once: looking it up may take long, and the socket keeps it */
 	if (*conf->control_group != '\0')
 		(void)privs_find_group(conf->control_group, &ctl->group);

@@ -180,7 +180,7 @@ unix_obstacle(const char *path)
 		return NULL;
 	if (!S_ISSOCK(st.st_mode))
 		return "a file that is no socket is there";
-	return in_use(&un) ? "another process listens there" : NULL;
+	return in_use(&un) ? UNIX_BUSY : NULL;
 }
 
 /* (uid_t)-1 and (gid_t)-1 for what is not set. 0, or -1 after logging. */

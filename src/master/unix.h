@@ -21,6 +21,7 @@
 int	 unix_listen(const struct conf_listen *, const char *option,
 	    int *file);
 /* What stands in the way of a socket at this path, or NULL. */
+#define UNIX_BUSY	"another process has it"
 const char *unix_obstacle(const char *path);
 /* Does the path lead to this file? */
 bool	 unix_is_ours(const char *path, int file);

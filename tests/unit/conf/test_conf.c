@@ -668,6 +668,41 @@ START_TEST(control_socket)
 }
 END_TEST
 
+/* Each file has its own, as long as their names differ. */
+START_TEST(control_socket_of_a_file)
+{
+	static const struct {
+		const char	*file, *socket;
+	} names[] = {
+		{ "asgid.conf", "control.sock" },
+		{ "blog.conf", "control-blog.sock" },
+		{ "b.log.cfg", "control-b.log.sock" },
+		{ "blog", "control-blog.sock" },
+		{ ".blog", "control-.blog.sock" },
+	};
+	char dir[] = "/tmp/test_conf.XXXXXX", line[96], path[64];
+	const char *run = geteuid() == 0 ? "/run" : "/run/user/1";
+	size_t i;
+	FILE *f;
+
+	setenv("XDG_RUNTIME_DIR", "/run/user/1", 1);
+	ck_assert_ptr_nonnull(mkdtemp(dir));
+	for (i = 0; i < countof(names); i++) {
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i].file);
+		snprintf(line, sizeof(line), "a:b -c %s", path);
+		ck_assert_ptr_nonnull(f = fopen(path, "w"));
+		fclose(f);
+		snprintf(path, sizeof(path), "%s/asgid/%s", run,
+		    names[i].socket);
+		control_socket_is(line, path);
+		snprintf(path, sizeof(path), "%s/%s", dir, names[i].file);
+		unlink(path);
+	}
+	rmdir(dir);
+	unsetenv("XDG_RUNTIME_DIR");
+}
+END_TEST
+
 START_TEST(differences)
 {
 	struct buf keys = BUF_INIT;
@@ -794,6 +829,7 @@ conf_suite(void)
 	tcase_add_test(t, lists);
 	tcase_add_test(t, lists_differ);
 	tcase_add_test(t, control_socket);
+	tcase_add_test(t, control_socket_of_a_file);
 	tcase_add_loop_test(t, any_string_survives, 0, 50);
 	tcase_add_test(t, help_names_everything);
 	suite_add_tcase(s, t);
