@@ -6,6 +6,7 @@
 #ifndef BASE_BUF_H
 #define BASE_BUF_H
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -26,6 +27,7 @@ void	 buf_put(struct buf *, const void *, size_t);
 void	 buf_puts(struct buf *, const char *);
 void	 buf_putc(struct buf *, char);
 void	 buf_printf(struct buf *, const char *fmt, ...) PRINTF(2, 3);
+void	 buf_vprintf(struct buf *, const char *fmt, va_list) PRINTF(2, 0);
 /* Forget the contents, keep the memory. */
 void	 buf_reset(struct buf *);
 /* Keep the first n bytes, of more. */

@@ -58,7 +58,8 @@ check_server_header(struct conf_parse *p)
 static void
 check_log_format(struct conf_parse *p)
 {
-	struct conf_nearest near = { .wrong = p->conf->log_format };
+	struct conf_nearest near = conf_nearest_to(p,
+	    p->conf->log_format);
 	char hint[64];
 	size_t i;
 
@@ -129,6 +130,11 @@ check_listen(struct conf_parse *p)
 	struct buf text = BUF_INIT;
 	size_t i, j;
 
+	if (c->nlisten > CONF_LISTEN_MAX) {
+		conf_error(p, &c->listen[CONF_LISTEN_MAX].source, "listen",
+		    "more than %d listeners", CONF_LISTEN_MAX);
+		return;
+	}
 	for (i = 0; i < c->nlisten; i++) {
 		if (c->listen[i].kind == CONF_LISTEN_UNIX)
 			check_unix_path(p, &c->listen[i]);
@@ -181,7 +187,7 @@ check_control_grant(struct conf_parse *p)
 	for (i = 0; i < l->n; i++) {
 		if (ctl_is_command(l->at[i]))
 			continue;
-		near = (struct conf_nearest){ .wrong = l->at[i] };
+		near = conf_nearest_to(p, l->at[i]);
 		for (j = 0; j < CTL_NCOMMANDS; j++)
 			conf_nearest(&near, ctl_commands[j].name);
 		conf_hint(&near, hint, sizeof(hint));

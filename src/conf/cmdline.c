@@ -144,7 +144,7 @@ assign(struct cmdline *c, const struct conf_option *o, const char *value,
 static void
 on_option(struct cmdline *c, const char *name, const char *value)
 {
-	struct conf_nearest near = { 0 };
+	struct conf_nearest near;
 	const char *eq = strchr(value, '=');
 	const struct conf_option *o;
 	char key[64], hint[64];
@@ -163,7 +163,7 @@ on_option(struct cmdline *c, const char *name, const char *value)
 		assign(c, o, eq + 1, name);
 		return;
 	}
-	near.wrong = key;
+	near = conf_nearest_to(&c->parse, key);
 	conf_nearest(&near, "listen");
 	for (o = conf_options; o < conf_options + CONF_NOPTIONS; o++)
 		conf_nearest(&near, o->key);
@@ -280,7 +280,8 @@ static void
 no_such_option(struct cmdline *c, const char *name)
 {
 	/* compared without the dashes, which would make all look alike */
-	struct conf_nearest near = { .wrong = name + 2 };
+	struct conf_nearest near = conf_nearest_to(&c->parse,
+	    name + 2);
 	const struct conf_option *o;
 	size_t i;
 

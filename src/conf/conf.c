@@ -32,6 +32,8 @@ const char *const conf_log_formats[] = {
 	"uvicorn", "common", "combined", NULL
 };
 
+#define ERRORS_MAX	1000	/* that are told */
+
 #define DEFAULT_string(d)	{ .text = (d) }
 #define DEFAULT_bool(d)		{ .number = (d) }
 #define DEFAULT_int(d)		{ .number = (d) }
@@ -218,6 +220,9 @@ conf_parse_init(struct conf_parse *p, struct buf *errors)
 void
 conf_parse_fini(struct conf_parse *p)
 {
+	if (p->nerrors > ERRORS_MAX)
+		buf_printf(p->errors, "%u more errors\n",
+		    p->nerrors - ERRORS_MAX);
 	conf_free(&p->conf);
 }
 
@@ -286,44 +291,38 @@ conf_complain(struct buf *b, const struct conf_source *where,
     const char *key, const char *fmt, ...)
 {
 	size_t before = b->len;
-	char *text;
 	va_list ap;
-	int n;
 
-	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
-	va_end(ap);
 	if (where != NULL)
 		conf_source_text(where, b);
 	if (b->len > before)
 		buf_puts(b, ": ");
 	if (key != NULL)
 		buf_printf(b, "%s: ", key);
-	buf_printf(b, "%s\n", n != -1 ? text : fmt);
-	if (n != -1)
-		free(text);
+	va_start(ap, fmt);
+	buf_vprintf(b, fmt, ap);
+	va_end(ap);
+	buf_putc(b, '\n');
 }
 
 void
 conf_error(struct conf_parse *p, const struct conf_source *where,
     const char *key, const char *fmt, ...)
 {
-	char *text;
+	struct buf text = BUF_INIT;
 	va_list ap;
-	int n;
 
-	p->nerrors++;
 	if (where != NULL && where->origin == CONF_BY_CMDLINE)
 		p->usage = true;
-	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
-	va_end(ap);
-	if (n == -1) {
-		p->nomem = true;
+	if (++p->nerrors > ERRORS_MAX)
 		return;
-	}
-	conf_complain(p->errors, where, key, "%s", text);
-	free(text);
+	va_start(ap, fmt);
+	buf_vprintf(&text, fmt, ap);
+	va_end(ap);
+	conf_complain(p->errors, where, key, "%s", buf_str(&text));
+	if (text.failed)
+		p->nomem = true;
+	buf_fini(&text);
 }
 
 char *

@@ -58,6 +58,7 @@ struct conf_parse {
 	struct conf	*conf;
 	struct buf	*errors;
 	unsigned	 nerrors;
+	unsigned	 nhints;	/* that were looked for */
 	bool		 usage;		/* an error of the command line */
 	bool		 outside;	/* look at what the values name, too */
 	bool		 nomem;
@@ -115,15 +116,17 @@ bool	 conf_list_same(const struct conf_list *, const struct conf_list *);
 
 /* Nearest of many names to a wrong one, fed one by one. */
 struct conf_nearest {
-	const char	*wrong;
+	const char	*wrong;		/* NULL: too many were wrong already */
 	char		 best[48];	/* "": nothing is near */
 	unsigned	 distance;
 };
+struct conf_nearest conf_nearest_to(struct conf_parse *, const char *wrong);
 void	 conf_nearest(struct conf_nearest *, const char *name);
 /* ", did you mean X?" or "" */
 void	 conf_hint(const struct conf_nearest *, char *, size_t);
 
 /* listen.c */
+#define CONF_LISTEN_MAX	256
 #define CONF_BACKLOG	2048
 #define CONF_BACKLOG_MAX	65535
 #define CONF_UNIX_MODE	0660
@@ -145,6 +148,21 @@ int	 conf_listen_host(struct conf_parse *, struct conf_listen *,
 int	 conf_load_file(struct conf_parse *, const char *path);
 int	 conf_load_text(struct conf_parse *, const char *text,
 	    const char *name);
+
+/* scan.c */
+/* What libconfig must not see is found, and too much of anything: 0, or -1
+ * after conf_error(). */
+int	 conf_scan(struct conf_parse *, const char *text, const char *name);
+/* NULL with errno, whose text is conf_file_error()'s. */
+char	*conf_read_file(const char *path);
+const char *conf_file_error(int error);
+
+/* syntax.c */
+/* The first mistake in a text that libconfig refuses at that line
+ * (`duplicates`: for that reason): its own line, and what it is.  False: not
+ * seen; one behind libconfig's line is another one. */
+bool	 conf_syntax_look(const char *text, bool duplicates, unsigned *line,
+	    struct buf *why);
 
 /* check.c */
 void	 conf_check(struct conf_parse *);

@@ -5,22 +5,15 @@
  */
 #include "conf/conf_priv.h"
 
-#include <sys/stat.h>
-
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include <libconfig.h>
 
-#include "base/fd.h"
 #include "base/str.h"
-
-#define INCLUDE_DEPTH	10	/* libconfig's own limit */
 
 struct load {
 	struct conf_parse	*p;
@@ -202,7 +195,8 @@ static void
 listen_unknown(struct load *l, const config_setting_t *s)
 {
 	const char *name = config_setting_name(s);
-	struct conf_nearest near = { .wrong = name };
+	struct conf_nearest near = conf_nearest_to(l->p,
+	    name);
 	struct conf_source where = source_of(l, s);
 	char hint[64];
 	size_t i;
@@ -344,7 +338,8 @@ load_option(struct load *l, const config_setting_t *s,
 static void
 unknown(struct load *l, const config_setting_t *s, const char *key)
 {
-	struct conf_nearest near = { .wrong = key };
+	struct conf_nearest near = conf_nearest_to(l->p,
+	    key);
 	struct conf_source where = source_of(l, s);
 	char hint[64], group[32];
 	const struct conf_option *o;
@@ -395,219 +390,37 @@ load_group(struct load *l, config_setting_t *group, const char *prefix)
 
 /* ---- text and file ------------------------------------------------------ */
 
-/*
- * Before libconfig sees a text, a scan of ours looks for what it does badly.
- * An included file that opens but cannot be read (a directory) makes its
- * scanner end the whole process, and a device would be read for ever.  An
- * integer of more than 32 bits without an L is silently cut (before 1.7).
- * A string or comment that is not closed is reported at the end of the file,
- * or not at all, and leaks.
- */
-struct scan {
-	struct conf_parse	*p;
-	const char		*name;	/* of this text */
-	unsigned		 line;
-	int			 depth;	/* of includes */
-	int			 result;
-};
-
-static void scan_text(struct scan *, const char *);
-
+/* libconfig has failed: say more than it does, if we can. */
 static void
-scan_error(struct scan *sc, struct str token, const char *why)
+explain(struct conf_parse *p, const config_t *config, const char *text,
+    const char *name)
 {
-	struct conf_source where = { CONF_BY_FILE, sc->name, sc->line };
+	const char *what = config_error_text(config);
+	const char *file = config_error_file(config);
+	struct conf_source where = { CONF_BY_FILE, file != NULL ? file : name,
+	    (unsigned)config_error_line(config) };
+	bool duplicate = strstr(what, "duplicate") != NULL;
+	char *included = NULL;
+	struct buf why = BUF_INIT;
+	unsigned line = where.line;
 
-	conf_error(sc->p, &where, NULL, STR_FMT "%s%s", STR_ARG(token),
-	    token.n > 0 ? ": " : "", why);
-	sc->result = -1;
-}
-
-static const char *
-file_error(int error)
-{
-	switch (error) {
-	case EINVAL:
-		return "not a regular file";
-	case EILSEQ:
-		return "not a text file, it holds a NUL";
-	default:
-		return strerror(error);
-	}
-}
-
-/* NULL with errno, whose text is file_error()'s. */
-static char *
-read_file(const char *path)
-{
-	struct stat st;
-	char *text = NULL;
-	int fd, saved;
-	size_t len;
-
-	/* a FIFO must not hang us */
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-	if (fd == -1)
-		return NULL;
-	if (fstat(fd, &st) == -1)
-		goto done;
-	if (S_ISDIR(st.st_mode))
-		errno = EISDIR;
-	else if (!S_ISREG(st.st_mode))
-		errno = EINVAL;
-	else if ((text = fd_read_all(fd, &len)) != NULL &&
-	    memchr(text, '\0', len) != NULL) {
-		free(text);
-		text = NULL;
-		errno = EILSEQ;
-	}
-done:
-	saved = errno;
-	fd_close(&fd);
-	errno = saved;
-	return text;
-}
-
-/* Behind the string; lines are counted. */
-static const char *
-skip_string(struct scan *sc, const char *t)
-{
-	struct scan at = *sc;
-
-	for (t++; *t != '\0' && *t != '"'; t++) {
-		if (*t == '\\' && t[1] != '\0')
-			t++;
-		sc->line += *t == '\n';
-	}
-	if (*t == '"')
-		return t + 1;
-	scan_error(&at, STR(""), "a string is not closed");
-	sc->result = -1;
-	return t;
-}
-
-static const char *
-skip_comment(struct scan *sc, const char *t)
-{
-	struct scan at = *sc;
-
-	if (t[0] != '/' || t[1] != '*')
-		return strchrnul(t, '\n');
-	for (t += 2; *t != '\0' && !(t[0] == '*' && t[1] == '/'); t++)
-		sc->line += *t == '\n';
-	if (*t != '\0')
-		return t + 2;
-	scan_error(&at, STR(""), "a comment is not closed");
-	sc->result = -1;
-	return t;
-}
-
-/* The name between the quotes; NULL after an error, else what is behind. */
-static const char *
-include_name(struct scan *sc, const char *t, char path[PATH_MAX])
-{
-	size_t n = 0;
-
-	for (t++; *t != '"'; path[n++] = *t++) {
-		if (*t == '\\' && (t[1] == '\\' || t[1] == '"'))
-			t++;
-		if (*t == '\0' || *t == '\n' || n + 1 == PATH_MAX) {
-			scan_error(sc, STR("@include"),
-			    "the file's name is not closed");
-			return NULL;
-		}
-	}
-	path[n] = '\0';
-	return t + 1;
-}
-
-/* Behind "@include": the file is tried and scanned.  Missing ones are left to
- * libconfig, which reports them with their line. */
-static const char *
-scan_include(struct scan *sc, const char *t)
-{
-	struct scan inner = { .p = sc->p, .line = 1, .depth = sc->depth + 1 };
-	char path[PATH_MAX], *text;
-	const char *end;
-
-	t += strspn(t, " \t");
-	if (*t != '"')
-		return t;
-	if ((end = include_name(sc, t, path)) == NULL)
-		return t + strlen(t);
-	text = read_file(path);
-	if (text == NULL && errno != ENOENT) {
-		scan_error(sc, (struct str){ t, (size_t)(end - t) },
-		    file_error(errno));
-	} else if (text != NULL && sc->depth < INCLUDE_DEPTH) {
-		inner.name = path;
-		scan_text(&inner, text);
-		if (inner.result == -1)
-			sc->result = -1;
-	}
-	free(text);
-	return end;
-}
-
-static const char *
-scan_number(struct scan *sc, const char *t)
-{
-	size_t n = strcspn(t, " \t\r\n\f,;(){}[]=:#/\"");
-	char digits[32], *end;
-	long long number;
-
-	snprintf(digits, sizeof(digits), "%.*s", (int)n, t);
-	errno = 0;
-	/* "010" is ten there */
-	number = strtoll(digits, &end, strncmp(digits, "0x", 2) == 0 ||
-	    strncmp(digits, "0X", 2) == 0 ? 16 : 10);
-	if (errno == ERANGE && (*end == '\0' || *end == 'L'))
-		scan_error(sc, (struct str){ t, n },
-		    "more than 64 bits");
-	else if (*end == '\0' && (number > INT32_MAX || number < INT32_MIN))
-		scan_error(sc, (struct str){ t, n },
-		    "more than 32 bits, an L is needed at the end");
-	return t + n;
-}
-
-static void
-scan_text(struct scan *sc, const char *t)
-{
-	bool line_start = true;
-	const char *p;
-
-	while (*t != '\0') {
-		p = t;
-		if (*t == '\n') {
-			sc->line++;
-			line_start = true;
-			t++;
-			continue;
-		}
-		if (*t == '"')
-			t = skip_string(sc, t);
-		else if (*t == '#' || (*t == '/' &&
-		    (t[1] == '/' || t[1] == '*')))
-			t = skip_comment(sc, t);
-		else if (line_start && strncmp(t, "@include", 8) == 0)
-			t = scan_include(sc, t + 8);
-		else if (strchr("+-0123456789", *t) != NULL)
-			t = scan_number(sc, t);
-		else if ((*t >= 'a' && *t <= 'z') || (*t >= 'A' && *t <= 'Z'))
-			t += strcspn(t, " \t\r\n\f,;(){}[]=:#/\"");
-		else
-			t++;
-		line_start = line_start && (*p == ' ' || *p == '\t');
-	}
+	if (file != NULL && strcmp(file, name) != 0)
+		text = included = conf_read_file(file);
+	if (text != NULL &&
+	    (duplicate || strstr(what, "syntax error") != NULL) &&
+	    conf_syntax_look(text, duplicate, &line, &why)) {
+		where.line = line;
+		conf_error(p, &where, NULL, "%s: %s", what, buf_str(&why));
+	} else
+		conf_error(p, &where, NULL, "%s", what);
+	buf_fini(&why);
+	free(included);
 }
 
 int
 conf_load_text(struct conf_parse *p, const char *text, const char *name)
 {
-	struct scan sc = { .p = p, .name = name, .line = 1 };
 	struct load l = { .p = p, .name = name };
-	struct conf_source where;
-	const char *file;
 	config_t config;
 	int result = -1;
 	char *copy;
@@ -616,20 +429,14 @@ conf_load_text(struct conf_parse *p, const char *text, const char *name)
 		return -1;
 	free(p->conf->file);
 	p->conf->file = copy;
-	scan_text(&sc, text);
-	if (sc.result == -1)
+	if (conf_scan(p, text, name) == -1)
 		return -1;
 	config_init(&config);
 	if (config_read_string(&config, text) == CONFIG_TRUE) {
 		load_group(&l, config_root_setting(&config), "");
 		result = 0;
-	} else {
-		file = config_error_file(&config);
-		where = (struct conf_source){ CONF_BY_FILE,
-		    file != NULL ? file : name,
-		    (unsigned)config_error_line(&config) };
-		conf_error(p, &where, NULL, "%s", config_error_text(&config));
-	}
+	} else
+		explain(p, &config, text, name);
 	config_destroy(&config);
 	return result;
 }
@@ -640,8 +447,8 @@ conf_load_file(struct conf_parse *p, const char *path)
 	char *text;
 	int result;
 
-	if ((text = read_file(path)) == NULL) {
-		conf_error(p, NULL, path, "%s", file_error(errno));
+	if ((text = conf_read_file(path)) == NULL) {
+		conf_error(p, NULL, path, "%s", conf_file_error(errno));
 		return -1;
 	}
 	result = conf_load_text(p, text, path);

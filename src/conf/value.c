@@ -12,6 +12,9 @@
 
 #include "base/str.h"
 
+/* A file of wrong names only is no slip: it takes no search for each. */
+#define HINTS_MAX	50
+
 /* what a message says of a type when the given value is of another */
 static const char *const expectations[] = {
 	[CONF_T_string] = "a string",
@@ -230,7 +233,8 @@ static void
 expected(struct conf_parse *p, const struct conf_option *o,
     const struct conf_value *v, const struct conf_source *where)
 {
-	struct conf_nearest near = { .wrong = has_text(v) ? v->text : "" };
+	struct conf_nearest near = conf_nearest_to(p,
+	    has_text(v) ? v->text : "");
 	char given[128], hint[64];
 	struct buf names = BUF_INIT;
 	size_t i;
@@ -346,11 +350,22 @@ begins(const char *a, const char *b)
 	return n >= 3 && strncmp(a, b, n) == 0;
 }
 
+struct conf_nearest
+conf_nearest_to(struct conf_parse *p, const char *wrong)
+{
+	return (struct conf_nearest){
+		.wrong = p->nhints++ < HINTS_MAX ? wrong : NULL,
+	};
+}
+
 void
 conf_nearest(struct conf_nearest *n, const char *name)
 {
-	unsigned d = str_distance(n->wrong, name), e;
+	unsigned d, e;
 
+	if (n->wrong == NULL)
+		return;
+	d = str_distance(n->wrong, name);
 	/* right name, wrong group: "keep_alive" for "timeouts.keep_alive" */
 	e = str_distance(leaf(n->wrong), leaf(name)) + 1;
 	if (e < d)

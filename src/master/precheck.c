@@ -41,16 +41,14 @@ static void
 complain_at(struct precheck *c, const struct conf_source *where,
     const char *key, const char *fmt, ...)
 {
-	char *text;
+	struct buf text = BUF_INIT;
 	va_list ap;
-	int n;
 
 	va_start(ap, fmt);
-	n = vasprintf(&text, fmt, ap);
+	buf_vprintf(&text, fmt, ap);
 	va_end(ap);
-	conf_complain(c->errors, where, key, "%s", n != -1 ? text : fmt);
-	if (n != -1)
-		free(text);
+	conf_complain(c->errors, where, key, "%s", buf_str(&text));
+	buf_fini(&text);
 	c->n++;
 }
 

@@ -48,14 +48,15 @@ accepted() {
 }
 
 refused() {
+	sed "s,$(pwd -P),HERE," "$tmp/err" > "$tmp/plain"
 	if [ -n "$update" ]; then
 		rm -f "$1.ok"
-		cp "$tmp/err" "$1.err"
+		cp "$tmp/plain" "$1.err"
 	fi
 	[ "$2" -eq 6 ] || fail "$1: exit status $2, not 6"
 	[ -s "$tmp/out" ] && fail "$1: refused, but prints"
 	[ -f "$1.err" ] || { fail "$1: refused:"; cat "$tmp/err"; return; }
-	diff -u "$1.err" "$tmp/err" || fail "$1: other messages"
+	diff -u "$1.err" "$tmp/plain" || fail "$1: other messages"
 	"$asgid" -t -c "$1.in" > "$tmp/check" 2>&1
 	[ $? -eq 6 ] || fail "$1: not refused by -t"
 }

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "base/fd.h"
+#include "test_conf.h"
 
 #define MAX_ARGS 32
 
@@ -833,6 +834,7 @@ conf_suite(void)
 	tcase_add_loop_test(t, any_string_survives, 0, 50);
 	tcase_add_test(t, help_names_everything);
 	suite_add_tcase(s, t);
+	suite_add_tcase(s, syntax_tests());
 	return s;
 }
 
