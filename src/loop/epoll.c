@@ -5,6 +5,8 @@
 #include "loop/loop.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -55,20 +57,22 @@ control(struct loop *l, int op, int fd, uint32_t gen, unsigned events)
 static struct io_slot *
 slot_of(struct loop *l, int fd)
 {
+	size_t have = (size_t)l->nslots, n;
 	struct io_slot *slots;
-	int n;
 
 	if (fd < l->nslots)
 		return &l->slots[fd];
-	for (n = l->nslots > 0 ? l->nslots : 64; n <= fd; n *= 2)
+	/* nothing grows to a number that is no descriptor */
+	if (fcntl(fd, F_GETFD) == -1)
+		return NULL;
+	for (n = have > 0 ? have : 64; n <= (size_t)fd; n *= 2)
 		continue;
-	slots = reallocarray(l->slots, (size_t)n, sizeof(*slots));
+	slots = reallocarray(l->slots, n, sizeof(*slots));
 	if (slots == NULL)
 		return NULL;
-	memset(slots + l->nslots, 0,
-	    (size_t)(n - l->nslots) * sizeof(*slots));
+	memset(slots + have, 0, (n - have) * sizeof(*slots));
 	l->slots = slots;
-	l->nslots = n;
+	l->nslots = n < INT_MAX ? (int)n : INT_MAX;
 	return &l->slots[fd];
 }
 

@@ -223,6 +223,12 @@ loop_now(const struct loop *l)
 	return l->now;
 }
 
+bool
+loop_running(const struct loop *l)
+{
+	return l->running;
+}
+
 void
 loop_stop(struct loop *l)
 {

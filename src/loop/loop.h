@@ -44,6 +44,8 @@ void	 loop_free(struct loop **);
 
 /* Turns until loop_stop(). 0, or -1 when a hook asked to leave (see hooks). */
 int	 loop_run(struct loop *);
+/* Is it inside loop_run()? */
+bool	 loop_running(const struct loop *);
 /* Leave loop_run() at the end of the running turn's step 4, as asyncio's
  * stop() does: the ready queue of this turn is still run. */
 void	 loop_stop(struct loop *);

@@ -127,14 +127,9 @@ LoopCore__check_closed(PyObject *op, PyObject *unused UNUSED)
 static void
 core_release(struct core *c)
 {
-	struct handle *h;
-
 	while (c->ready.len > 0)
 		Py_DECREF(core_pop(c));
-	while (!list_empty(&c->timers)) {
-		h = &list_entry(c->timers.next, struct timer_handle, node)->h;
-		handle_cancel(h);
-	}
+	timers_clear(c);
 	watches_clear(c);
 	loop_free(&c->loop);
 }
@@ -147,6 +142,12 @@ LoopCore_close(PyObject *op, PyObject *unused UNUSED)
 
 	if (check_not_owned(c, "closed") == -1)
 		return NULL;
+	/* _run_once() alone does not make is_running() true */
+	if (c->loop != NULL && loop_running(c->loop)) {
+		PyErr_SetString(PyExc_RuntimeError,
+		    "Cannot close a running event loop");
+		return NULL;
+	}
 	r = PyObject_CallOneArg(c->st->base_close, op);
 	if (r != NULL && c->loop != NULL && (c->flags & CORE_CLOSED))
 		core_release(c);
@@ -174,6 +175,8 @@ set_flag(PyObject *op, PyObject *value, void *flag)
 		c->flags |= *(const unsigned *)flag;
 	else
 		c->flags &= ~*(const unsigned *)flag;
+	if (c->loop == NULL)
+		c->flags |= CORE_CLOSED;	/* for ever */
 	return 0;
 }
 

@@ -133,40 +133,6 @@ handle_clear_call(struct handle *h)
 	Py_CLEAR(h->argv[1]);
 }
 
-static int
-Handle_clear(PyObject *op)
-{
-	struct handle *h = (struct handle *)op;
-
-	h->cancelled = true;
-	handle_clear_call(h);
-	Py_CLEAR(h->context);
-	Py_CLEAR(h->source_traceback);
-	Py_CLEAR(h->repr);
-	return 0;
-}
-
-static void
-Handle_dealloc(PyObject *op)
-{
-	struct handle *h = (struct handle *)op;
-	struct aloop_state *st = h->core->st;
-
-	PyObject_GC_UnTrack(h);
-	if (h->weakrefs != NULL)
-		PyObject_ClearWeakRefs((PyObject *)h);
-	Py_XDECREF(h->callback);
-	Py_XDECREF(h->argv[0]);
-	Py_XDECREF(h->argv[1]);
-	Py_XDECREF(h->context);
-	Py_XDECREF(h->source_traceback);
-	Py_XDECREF(h->repr);
-	Py_DECREF((PyObject *)h->core);
-	pool_put(h->timer ? &st->timers : &st->handles, h);
-}
-
-/* ---- timers --------------------------------------------------------- */
-
 static struct timer_handle *
 of_handle(struct handle *h)
 {
@@ -184,6 +150,75 @@ timer_disarm(struct timer_handle *t)
 		Py_DECREF((PyObject *)t);
 	}
 }
+
+/* By the collector, who holds it. With its loop it may be armed: each of the
+ * two may be cleared first. */
+static int
+Handle_clear(PyObject *op)
+{
+	struct handle *h = (struct handle *)op;
+
+	h->cancelled = true;
+	if (h->timer)
+		timer_disarm(of_handle(h));
+	handle_clear_call(h);
+	Py_CLEAR(h->context);
+	Py_CLEAR(h->source_traceback);
+	Py_CLEAR(h->repr);
+	return 0;
+}
+
+static void
+handle_drop(struct handle *h)
+{
+	struct aloop_state *st = h->core->st;
+
+	Py_XDECREF(h->callback);
+	Py_XDECREF(h->argv[0]);
+	Py_XDECREF(h->argv[1]);
+	Py_XDECREF(h->context);
+	Py_XDECREF(h->source_traceback);
+	Py_XDECREF(h->repr);
+	Py_DECREF((PyObject *)h->core);
+	pool_put(h->timer ? &st->timers : &st->handles, h);
+}
+
+/*
+ * Handles may hold one another in a chain of any length, whose end must not
+ * take as much stack: below DROP_DEPTH they wait for the first one of them.
+ * (As Py_TRASHCAN_BEGIN does it, at a third of its price.)
+ */
+#define DROP_DEPTH	32
+
+static struct {
+	struct handle	*waiting;	/* linked by `weakrefs` */
+	unsigned	 depth;
+} drops;
+
+static void
+Handle_dealloc(PyObject *op)
+{
+	struct handle *h = (struct handle *)op;
+
+	PyObject_GC_UnTrack(h);
+	if (UNLIKELY(h->weakrefs != NULL))
+		PyObject_ClearWeakRefs((PyObject *)h);
+	if (UNLIKELY(drops.depth == DROP_DEPTH)) {
+		h->weakrefs = (PyObject *)(void *)drops.waiting;
+		drops.waiting = h;
+		return;
+	}
+	drops.depth++;
+	handle_drop(h);
+	while (UNLIKELY(drops.waiting != NULL) && drops.depth == 1) {
+		h = drops.waiting;
+		drops.waiting = (struct handle *)(void *)h->weakrefs;
+		handle_drop(h);
+	}
+	drops.depth--;
+}
+
+/* ---- timers --------------------------------------------------------- */
 
 static void
 on_timer(struct loop *l UNUSED, struct loop_timer *lt)
@@ -228,6 +263,11 @@ timer_handle_new(struct core *core, const struct call *c, double when)
 	loop_timer_init(&t->timer, on_timer);
 	if (handle_fill(h, core, c) == -1)
 		return NULL;
+	/* making objects collects garbage, whose destructors may close it */
+	if (UNLIKELY(core_check_open(core) == -1)) {
+		Py_DECREF((PyObject *)t);
+		return NULL;
+	}
 	Py_INCREF((PyObject *)t);
 	list_append(&core->timers, &t->node);
 	loop_timer_set(core->loop, &t->timer, to_nsec(when));
@@ -242,17 +282,32 @@ handle_cancel(struct handle *h)
 	if (h->cancelled)
 		return;
 	h->cancelled = true;
+	Py_INCREF((PyObject *)h);
 	if (UNLIKELY(h->core->flags & CORE_DEBUG)) {
 		/* "Executing <Handle ...> took 2.5 s" shall still name it */
 		h->repr = PyObject_Repr((PyObject *)h);
 		if (h->repr == NULL)
 			PyErr_Clear();
 	}
-	Py_INCREF((PyObject *)h);
 	if (h->timer)
 		timer_disarm(of_handle(h));
 	handle_clear_call(h);
 	Py_DECREF((PyObject *)h);
+}
+
+void
+timers_clear(struct core *c)
+{
+	struct timer_handle *t;
+
+	while (!list_empty(&c->timers)) {
+		t = list_entry(c->timers.next, struct timer_handle, node);
+		Py_INCREF((PyObject *)t);
+		handle_cancel(&t->h);
+		/* who is just being cancelled is armed still */
+		timer_disarm(t);
+		Py_DECREF((PyObject *)t);
+	}
 }
 
 /* An exception is set: -1 to let it out, else the loop's handler has it. */
@@ -378,7 +433,7 @@ Handle_args(PyObject *op, void *unused UNUSED)
 {
 	struct handle *h = (struct handle *)op;
 
-	if (h->cancelled)
+	if (h->callback == NULL)
 		Py_RETURN_NONE;
 	if (h->nargs == HANDLE_TUPLE)
 		return or_none(h->argv[0]);
@@ -485,19 +540,21 @@ timers_equal(PyObject *a, PyObject *b)
 {
 	struct timer_handle *x = (struct timer_handle *)a;
 	struct timer_handle *y = (struct timer_handle *)b;
+	PyObject *f, *g;
 	int r;
 
 	if (x->when != y->when || x->h.cancelled != y->h.cancelled)
 		return 0;
-	if (x->h.callback != y->h.callback) {
-		if (x->h.callback == NULL || y->h.callback == NULL)
-			return 0;
-		r = PyObject_RichCompareBool(x->h.callback, y->h.callback,
-		    Py_EQ);
-		if (r != 1)
-			return r;
-	}
-	return same_args(a, b);
+	/* __eq__ may cancel them, which drops what they hold */
+	f = Py_XNewRef(x->h.callback);
+	g = Py_XNewRef(y->h.callback);
+	if (f == NULL || g == NULL)
+		r = f == g;
+	else
+		r = PyObject_RichCompareBool(f, g, Py_EQ);
+	Py_XDECREF(f);
+	Py_XDECREF(g);
+	return r == 1 ? same_args(a, b) : r;
 }
 
 static PyObject *

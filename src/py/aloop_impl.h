@@ -58,6 +58,8 @@ struct handle	*handle_new(struct core *, const struct call *);
 struct timer_handle *timer_handle_new(struct core *, const struct call *,
 		    double when);
 void		 handle_cancel(struct handle *);
+/* Cancel and disarm all timers. */
+void		 timers_clear(struct core *);
 /* Call it in its context; an exception goes to the loop's handler. -1 with
  * an exception that must leave run_forever(). */
 int		 handle_run(struct handle *);

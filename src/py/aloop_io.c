@@ -10,39 +10,47 @@
 #include "py/aloop_impl.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
 
 #include "base/defs.h"
 
 /* ---- records -------------------------------------------------------- */
 
-static int
-push_or_drop(struct watch *w, struct handle **slot)
+/* Queue the handle; one that was cancelled is taken out of its slot and
+ * returned, to be dropped. */
+static struct handle *
+push_or_take(struct watch *w, struct handle **slot)
 {
 	struct handle *h = *slot;
 
-	if (LIKELY(!h->cancelled))
-		return core_push(w->core, (PyObject *)h);
+	if (LIKELY(!h->cancelled)) {
+		if (UNLIKELY(core_push(w->core, (PyObject *)h) == -1))
+			PyErr_WriteUnraisable((PyObject *)h);
+		return NULL;
+	}
 	*slot = NULL;
-	Py_DECREF((PyObject *)h);
-	return loop_io_set(w->core->loop, &w->io,
+	(void)loop_io_set(w->core->loop, &w->io,
 	    (w->reader != NULL ? LOOP_READ : 0) |
 	    (w->writer != NULL ? LOOP_WRITE : 0));
+	return h;
 }
 
 static void
 on_watch(struct loop *l UNUSED, struct loop_io *io, unsigned revents)
 {
 	struct watch *w = container_of(io, struct watch, io);
-	int rc = 0;
+	struct handle *reader = NULL, *writer = NULL;
 
 	/* a hang-up wakes both, who then see the error for themselves */
 	if ((revents & (LOOP_READ | LOOP_RDHUP | LOOP_HUP)) &&
 	    w->reader != NULL)
-		rc = push_or_drop(w, &w->reader);
+		reader = push_or_take(w, &w->reader);
 	if ((revents & (LOOP_WRITE | LOOP_HUP)) && w->writer != NULL)
-		rc |= push_or_drop(w, &w->writer);
-	if (rc != 0 && PyErr_Occurred())
-		PyErr_WriteUnraisable(NULL);
+		writer = push_or_take(w, &w->writer);
+	/* last: destructors may change the watch */
+	Py_XDECREF((PyObject *)reader);
+	Py_XDECREF((PyObject *)writer);
 }
 
 static struct watch *
@@ -55,19 +63,21 @@ static struct watch *
 watch_get(struct core *c, int fd)
 {
 	struct watch **v, *w = watch_find(c, fd);
-	int n;
+	size_t n, i;
 
 	if (LIKELY(w != NULL))
 		return w;
 	if (fd >= c->nwatches) {
-		for (n = c->nwatches > 0 ? c->nwatches : 64; n <= fd; n *= 2)
+		i = (size_t)c->nwatches;
+		for (n = i > 0 ? i : 64; n <= (size_t)fd; n *= 2)
 			continue;
-		v = PyMem_Realloc(c->watches, (size_t)n * sizeof(*v));
+		v = PyMem_Realloc(c->watches, n * sizeof(*v));
 		if (v == NULL)
 			goto nomem;
-		while (c->nwatches < n)
-			v[c->nwatches++] = NULL;
+		while (i < n)
+			v[i++] = NULL;
 		c->watches = v;
+		c->nwatches = n < INT_MAX ? (int)n : INT_MAX;
 	}
 	w = PyMem_Calloc(1, sizeof(*w));
 	if (w == NULL)
@@ -131,6 +141,17 @@ watches_clear(struct core *c)
 }
 
 /* ---- setting -------------------------------------------------------- */
+
+/* Is it open? -1 with an exception, before a table grows to its number: a
+ * number that is no descriptor may be a very high one. */
+static int
+check_open(const struct core *c, int fd)
+{
+	if (LIKELY(fd < c->nwatches) || fcntl(fd, F_GETFD) != -1)
+		return 0;
+	PyErr_SetFromErrno(PyExc_OSError);
+	return -1;
+}
 
 /* Watch for `event` besides what is watched already. 0, or -1 with an
  * exception. */
@@ -200,7 +221,7 @@ add(struct core *c, PyObject *const *args, Py_ssize_t nargs, unsigned event)
 		return NULL;
 	}
 	fd = descriptor(args[0]);
-	if (fd == -1)
+	if (fd == -1 || check_open(c, fd) == -1)
 		return NULL;
 	call.callback = args[1];
 	call.args = args + 2;
@@ -209,7 +230,8 @@ add(struct core *c, PyObject *const *args, Py_ssize_t nargs, unsigned event)
 	h = handle_new(c, &call);
 	if (h == NULL)
 		return NULL;
-	w = watch_get(c, fd);
+	/* again: fileno() and destructors may have closed it */
+	w = core_check_open(c) == 0 ? watch_get(c, fd) : NULL;
 	if (w == NULL || watch_set(c, w, event, h) == -1) {
 		Py_DECREF((PyObject *)h);
 		return NULL;
@@ -224,7 +246,7 @@ unset(struct core *c, PyObject *file, unsigned event)
 
 	if (c->flags & CORE_CLOSED || c->loop == NULL)
 		Py_RETURN_FALSE;
-	fd = descriptor(file);
+	fd = descriptor(file);		/* which may close the loop */
 	if (fd == -1)
 		return NULL;
 	return PyBool_FromLong(watch_unset(c, fd, event));
