@@ -98,40 +98,34 @@ sock_refuse_rights(int fd)
 #endif
 }
 
-static int
-filter(int fd, const struct sock_filter *code, unsigned short n)
-{
-	const struct sock_fprog prog = { n, (struct sock_filter *)
-	    (uintptr_t)code };
-
-	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
-	    sizeof(prog));
-}
-
-/* The mark is a filter, which lets everything pass. */
+/*
+ * The mark is a flag that is of datagrams alone: it can be set and seen by
+ * everybody who has the socket, and does nothing to a stream or its
+ * connections.
+ */
 int
 sock_set_last(int fd)
 {
-	static const struct sock_filter code[] = {
-		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
-	};
+	int on = 1;
 
-	return filter(fd, code, countof(code));
+	return setsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, sizeof(on));
 }
 
 bool
 sock_is_last(int fd)
 {
-	socklen_t n = 0;	/* instructions of a filter */
+	int on = 0;
+	socklen_t len = sizeof(on);
 
-	return getsockopt(fd, SOL_SOCKET, SO_GET_FILTER, NULL, &n) == 0 &&
-	    n > 0;
+	return getsockopt(fd, SOL_SOCKET, SO_RXQ_OVFL, &on, &len) == 0 &&
+	    on != 0;
 }
 
 /*
  * For TCP shutdown() resets the queue as close() does.  Dropped is what begins
  * a connection, SYN without ACK in the 13th octet of the TCP header; the rest
- * of a handshake that has begun passes.
+ * of a handshake that has begun passes.  A listener's filter needs
+ * CAP_NET_ADMIN; listen(fd, 0) still lets one in.
  */
 int
 sock_refuse(int fd)
@@ -143,11 +137,15 @@ sock_refuse(int fd)
 		BPF_STMT(BPF_RET | BPF_K, 0),
 		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 	};
+	const struct sock_fprog prog = { countof(code),
+	    (struct sock_filter *)(uintptr_t)code };
 	int domain = 0;
 	socklen_t len = sizeof(domain);
 
 	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &len) == -1)
 		return -1;
-	return domain == AF_UNIX ? shutdown(fd, SHUT_RD) :
-	    filter(fd, code, countof(code));
+	if (domain == AF_UNIX)
+		return shutdown(fd, SHUT_RD);
+	return setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &prog,
+	    sizeof(prog));
 }

@@ -34,14 +34,15 @@ int	 sock_refuse_rights(int fd);
  * The end of a listening socket that is open in several processes: the last
  * close() resets what is queued.  So whoever knows that it goes for good says
  * so on the socket itself, and each process that accepts there takes what is
- * queued, refuses what would come then, takes the rest, and closes.  A TCP
- * handshake that is half done at that moment is all that can be lost.
+ * queued, refuses what would come then if it may, takes the rest, and closes.
+ * A TCP handshake that is half done at that moment is all that can be lost, or
+ * done in the few microseconds before it where it could not be refused.
  */
 int	 sock_set_last(int fd);
 bool	 sock_is_last(int fd);
-/* No further connection, in whatever process. A TCP client that comes now is
- * not answered; it is refused, or let in by another listener, when it asks
- * again. These two: 0, or -1 with errno. */
+/* No further connection, in whatever process; for TCP this takes CAP_NET_ADMIN.
+ * A TCP client that comes now is not answered; it is refused, or let in by
+ * another listener, when it asks again. These two: 0, or -1 with errno. */
 int	 sock_refuse(int fd);
 
 #endif

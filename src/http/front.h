@@ -26,11 +26,12 @@ int	 front_listen(struct front *, const int *fds, size_t n);
 void	 front_go(struct front *);
 /*
  * Stop accepting, close idle connections, say "Connection: close" on what
- * still runs.  What is queued at a listener that goes for good (see
- * base/sock.h) is taken first, as far as limits.connections allows.
+ * still runs.  What is queued is taken first, as far as limits.connections
+ * allows, but for listeners that stay (see base/sock.h) when `others` serve on
+ * there.
  * drained() is called once, possibly before this returns.
  */
-void	 front_drain(struct front *);
+void	 front_drain(struct front *, bool others);
 /* Close every connection now. drained() follows. */
 void	 front_abort(struct front *);
 /* Ends all connections, requests in flight get done(); while the loop is. */

@@ -26,6 +26,9 @@
 /* Runs with a zero timeout in one turn, then others have their say. */
 #define RUN_BUDGET	8
 #define ACCEPT_RETRY	(100 * NSEC_PER_MSEC)
+/* Taken from a queue before it is left: more come all the time where nobody
+ * refuses them. */
+#define QUEUE_MAX	65536
 
 /* ---- running the library ------------------------------------------------ */
 
@@ -395,25 +398,38 @@ front_conn_gone(struct front *f)
 }
 
 static void
-take_all(struct listener *l)
+take_queue(struct listener *l)
 {
-	while (accept_some(l, ACCEPT_BATCH) == ACCEPT_BATCH)
-		;
+	int n = 0;
+
+	while (n < QUEUE_MAX && accept_some(l, ACCEPT_BATCH) == ACCEPT_BATCH)
+		n += ACCEPT_BATCH;
+}
+
+/* `others`: they serve on where the listener stays. */
+static void
+leave_queue(struct listener *l, bool others)
+{
+	bool last = sock_is_last(l->io.fd);
+
+	if (last || !others)
+		take_queue(l);
+	if (!last)
+		return;
+	(void)sock_refuse(l->io.fd);
+	take_queue(l);
 }
 
 static void
-close_listeners(struct front *f)
+close_listeners(struct front *f, bool others)
 {
 	struct listener *l;
 	size_t i;
 
 	for (i = 0; i < f->nlisteners; i++) {
 		l = &f->listeners[i];
-		if (f->draining && f->accepting && sock_is_last(l->io.fd)) {
-			take_all(l);
-			(void)sock_refuse(l->io.fd);
-			take_all(l);
-		}
+		if (f->draining && f->accepting)
+			leave_queue(l, others);
 		loop_io_del(f->loop, &l->io);
 		close(l->io.fd);
 	}
@@ -439,7 +455,7 @@ drain_idle(struct conn *c)
 }
 
 void
-front_drain(struct front *f)
+front_drain(struct front *f, bool others)
 {
 	struct list *pos, *tmp;
 	struct conn *c;
@@ -447,7 +463,7 @@ front_drain(struct front *f)
 	if (f->draining)
 		return;
 	f->draining = true;
-	close_listeners(f);
+	close_listeners(f, others);
 	list_foreach_safe(pos, tmp, &f->conns) {
 		c = list_entry(pos, struct conn, node);
 		if (c->stage == STAGE_HEAD)
@@ -528,7 +544,7 @@ front_free(struct front **fp)
 
 	if (f == NULL)
 		return;
-	close_listeners(f);
+	close_listeners(f, true);
 	/* stopping with a suspended connection aborts the process */
 	list_foreach_safe(pos, tmp, &f->conns)
 		conn_resume(list_entry(pos, struct conn, node));

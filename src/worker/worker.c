@@ -143,8 +143,9 @@ on_patience(struct loop *loop UNUSED, struct loop_timer *t UNUSED)
 	lifespan_shutdown(&self.lifespan, on_shut_down, NULL);
 }
 
+/* `others`: where listeners stay, others serve on. */
 static void
-drain(bool now)
+drain(bool now, bool others)
 {
 	nsec_t patience = self.conf->timeouts_graceful;
 
@@ -158,7 +159,7 @@ drain(bool now)
 		if (patience > 0)
 			loop_timer_set(self.loop, &self.patience,
 			    loop_now(self.loop) + patience);
-		front_drain(self.front);
+		front_drain(self.front, others);
 		/* not before: who is told of it expects to meet others */
 		tell(CHAN_STOPPING, "");
 		cycle_end_streams();
@@ -177,7 +178,8 @@ on_interrupt(struct loop *loop UNUSED, int signo UNUSED, void *arg UNUSED)
 static void
 on_signal(struct loop *loop UNUSED, int signo, void *arg UNUSED)
 {
-	drain(signo == SIGQUIT);
+	/* the whole group may have got it: who knows who is left */
+	drain(signo == SIGQUIT, signo == SIGQUIT);
 }
 
 /* ---- what the master says ----------------------------------------------- */
@@ -194,13 +196,13 @@ take_go(void)
 static void
 take_drain(void)
 {
-	drain(false);
+	drain(false, true);
 }
 
 static void
 take_stop_now(void)
 {
-	drain(true);
+	drain(true, true);
 }
 
 typedef void take_f(void);
@@ -247,7 +249,7 @@ on_master_gone(struct chan *ch, void *arg UNUSED)
 {
 	chan_fini(ch);
 	log_warn("the master has died: stopping");
-	drain(false);
+	drain(false, false);
 }
 
 /* ---- processes that the application forks ------------------------------- */

@@ -25,7 +25,8 @@ class Starter:
 
     def finish(self, failed):
         errors = []
-        for d in self.daemons:
+        daemons, self.daemons = self.daemons, []
+        for d in daemons:
             try:
                 if failed:
                     d.kill_all()

@@ -467,12 +467,13 @@ def own_port():
 class Daemon:
     def __init__(self, directory, app=None, *args, conf=None, env=None,
                  serve=True, host="127.0.0.1", listen=True, level=None,
-                 pythonpath=None, stdin=subprocess.DEVNULL, pass_fds=()):
+                 pythonpath=None, stdin=subprocess.DEVNULL, pass_fds=(),
+                 user=None):
         self.dir = pathlib.Path(directory)
         self.id = uuid.uuid4().hex
         self.status = 0                 # the expected exit status
         self.allowed, self.expected = [], []
-        if os.getuid() == 0:
+        if os.getuid() == 0 and user is None:
             self.allow(r"\Athe application runs as root: set user\Z")
         self.check_fds = True
         self.check_status = True
@@ -513,7 +514,8 @@ class Daemon:
         with open(self.errpath, "wb") as err, open(self.outpath, "wb") as out:
             self.proc = subprocess.Popen(
                 argv, stdin=stdin, stdout=out, stderr=err, cwd=self.dir,
-                env=environ, start_new_session=True, pass_fds=pass_fds)
+                env=environ, start_new_session=True, pass_fds=pass_fds,
+                user=user, group=user, extra_groups=user and [])
         self.pid = self.proc.pid
         if serve:
             self.wait_serving()

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What a drain owes its clients: nothing that had begun is lost, and what is
 idle holds nobody up."""
+import os
+import pathlib
+import pwd
 import signal
+import subprocess
+import tempfile
 import time
 
 import pytest
 
 from harness import (APPS, DEADLINE, SCALE, PROMPT, Connection, Late,
-                     Truncated, frozen, get, own_port, poll)
-from procfs import accepts, listeners
+                     Truncated, frozen, get, own_port, poll, program)
+from procfs import accepts, children, listeners
 
 LIMIT = 20 * SCALE
 MANY = 40
@@ -40,19 +45,41 @@ def all_answered(cs, pids):
         assert c.closed()
 
 
-def start(asgid, *listen, workers=2, **kw):
-    d = asgid(conf=conf(listen, workers=workers, **kw))
+def start(asgid, *listen, workers=2, more="", **kw):
+    d = asgid(conf=conf(listen, workers=workers, more=more), **kw)
     d.allow("was stopped by SIGSTOP")
     assert len(d.workers()) == workers
     return d
 
 
+@pytest.fixture(params=["ourselves", "workers", "all"])
+def who(request, asgid):
+    """Keywords of start(): the same user as we; workers that are an ordinary
+    one, or all of it, which needs no privilege either.  In a folder that it
+    can reach, which pytest's are not."""
+    if request.param == "ourselves":
+        yield {}
+        return
+    if os.getuid() != 0:
+        pytest.skip("we are an ordinary user")
+    user = pwd.getpwnam("nobody").pw_uid
+    if subprocess.run(["test", "-x", program(), "-a", "-x", APPS],
+                      user=user, check=False).returncode != 0:
+        pytest.skip("the tree is not readable for nobody")
+    with tempfile.TemporaryDirectory(prefix="asgid-") as folder:
+        asgid.directory = pathlib.Path(folder)
+        os.chown(folder, user, -1)
+        yield ({"more": 'user = "nobody";'} if request.param == "workers" else
+               {"user": user})
+        asgid.finish(getattr(request.node, "test_failed", False))
+
+
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_stop_serves_what_is_queued(asgid, tmp_path, kind, workers):
-    path = str(tmp_path / "s")
+def test_stop_serves_what_is_queued(asgid, who, kind, workers):
+    path = str(asgid.directory / "s")
     d = start(asgid, tcp() if kind == "tcp" else '{ unix = "%s"; }' % path,
-              workers=workers)
+              workers=workers, **who)
     pids = d.workers()
     with frozen(*pids):
         cs = crowd(d, (d.host, d.port) if kind == "tcp" else path)
@@ -63,14 +90,15 @@ def test_stop_serves_what_is_queued(asgid, tmp_path, kind, workers):
 
 
 @pytest.mark.parametrize("kind", ["tcp", "unix"])
-def test_reload_serves_the_queue_of_what_it_removes(asgid, tmp_path, kind):
-    path = str(tmp_path / "s")
+def test_reload_serves_the_queue_of_what_it_removes(asgid, who, kind):
+    path = str(asgid.directory / "s")
     port = own_port()
     d = start(asgid, tcp(),
-              tcp(port) if kind == "tcp" else '{ unix = "%s"; }' % path)
+              tcp(port) if kind == "tcp" else '{ unix = "%s"; }' % path, **who)
     where = ("127.0.0.1", port) if kind == "tcp" else path
     pids = d.workers()
-    (tmp_path / "asgid0.conf").write_text(conf([tcp()]))
+    (d.dir / "asgid0.conf").write_text(
+        conf([tcp()], more=who.get("more", "")))
     with frozen(*pids):
         cs = crowd(d, where)
         kept = crowd(d, (d.host, d.port))
@@ -85,6 +113,23 @@ def test_reload_serves_the_queue_of_what_it_removes(asgid, tmp_path, kind):
     with pytest.raises((ConnectionRefusedError, FileNotFoundError)):
         Connection(where)
     d.baseline = {}
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_that_are_told_by_nobody_serve_what_is_queued(
+        asgid, who, workers):
+    """.. but by a signal, while the master does not know."""
+    d = start(asgid, tcp(), workers=workers, **who)
+    pids = d.workers()
+    with frozen(d.pid):
+        with frozen(*pids):
+            cs = crowd(d, (d.host, d.port))
+            for pid in pids:
+                os.kill(pid, signal.SIGTERM)
+        all_answered(cs, pids)
+        poll(lambda: not children(d.pid), "workers gone")
+        d.signal(signal.SIGTERM)
+    assert d.wait() == 0
 
 
 def test_stop_during_which_everybody_connects(asgid):

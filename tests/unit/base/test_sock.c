@@ -60,13 +60,19 @@ check_end(int family, int knocked)
 	ck_assert_int_eq(sock_set_last(fd), 0);
 	ck_assert(sock_is_last(fd) && sock_is_last(copy));
 	ck_assert_int_eq(knock(&a, &first), 0);
-	ck_assert_int_eq(sock_refuse(fd), 0);
+	if (sock_refuse(fd) == -1) {
+		/* an ordinary user may not */
+		ck_assert(family == AF_INET && errno == EPERM);
+		knocked = 0;
+	}
 	ck_assert(sock_is_last(fd));
 	ck_assert_int_eq(knock(&a, &second), knocked);
 	got = accept(copy, NULL, NULL);
 	ck_assert_int_ne(got, -1);
 	ck_assert_int_eq(send(got, "hello", 5, 0), 5);
 	close(got);
+	if (knocked == 0)
+		close(accept(copy, NULL, NULL));
 	ck_assert_int_eq(accept(copy, NULL, NULL), -1);
 	ck_assert_int_eq(errno, EAGAIN);
 	close(first);
