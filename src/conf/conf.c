@@ -4,7 +4,6 @@
  */
 #include "conf/conf.h"
 
-#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +12,7 @@
 
 #include "base/str.h"
 #include "conf/conf_priv.h"
+#include "conf/cpus.h"
 
 static const char *const lifespan_names[] = {
 	[CONF_LIFESPAN_AUTO] = "auto",
@@ -145,16 +145,8 @@ conf_free(struct conf **cp)
 unsigned
 conf_workers(const struct conf *c)
 {
-	cpu_set_t cpus;
-	long n;
-
-	if (c->workers_count > 0)
-		return (unsigned)c->workers_count;
-	if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0)
-		n = CPU_COUNT(&cpus);
-	else	/* more than 1024 CPUs: too many for the fixed set */
-		n = sysconf(_SC_NPROCESSORS_ONLN);
-	return n > 0 ? (unsigned)n : 1;
+	return c->workers_count > 0 ? (unsigned)c->workers_count :
+	    cpus_usable();
 }
 
 /* "blog" of /etc/asgid/blog.conf; "asgid" without a file. */

@@ -65,7 +65,7 @@ typedef nsec_t		 conf_duration_t;	/* nanoseconds; 0 is off */
 typedef unsigned	 conf_mode_t;		/* octal in the file */
 typedef int		 conf_enum_t;
 typedef struct conf_list conf_list_t;
-/* A number, or "auto": the CPUs we may run on; <= 0 stands for auto. */
+/* A number, or "auto": the CPUs we may use; <= 0 stands for auto. */
 typedef int64_t		 conf_count_t;
 
 struct conf {

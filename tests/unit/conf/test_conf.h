@@ -7,6 +7,7 @@
 
 #include <check.h>
 
+TCase	*cpus_tests(void);
 TCase	*syntax_tests(void);
 
 #endif
