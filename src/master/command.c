@@ -164,10 +164,15 @@ do_check(struct master *m, struct control_client *client,
     const struct ctl_request *r)
 {
 	struct buf text = BUF_INIT;
-	struct conf *conf = reload_parse(&m->reload, &text);
-	struct comparison c = { m->setup->conf, conf, &text };
+	struct comparison c = { m->setup->conf, NULL, &text };
+	struct conf *conf;
+	bool valid;
 
-	if (conf == NULL || precheck(conf, NULL, &text) > 0) {
+	reload_enter(&m->reload);
+	c.to = conf = reload_parse(&m->reload, &text);
+	valid = conf != NULL && precheck(conf, NULL, &text) == 0;
+	reload_leave(m->setup);
+	if (!valid) {
 		conf_free(&conf);
 		control_answer_buf(client, CTL_R_INVALID, &text);
 		buf_fini(&text);

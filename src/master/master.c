@@ -563,14 +563,15 @@ master_run(struct conf *conf, const char *worker, int argc,
     char *const argv[])
 {
 	struct master m = {
-		.reload = { .argc = argc, .argv = argv },
 		.started = mono_now(), .started_at = time(NULL),
 	};
 	size_t done;
 
 	list_init(&m.waiters);
+	reload_init(&m.reload, argc, argv);
 	if ((m.setup = setup_new(conf, worker)) == NULL) {
 		log_err("configuration: %s", strerror(errno));
+		reload_fini(&m.reload);
 		return STATUS_RUNTIME;
 	}
 	m.status = start(&m, &done);
@@ -583,6 +584,7 @@ master_run(struct conf *conf, const char *worker, int argc,
 		if (steps[--done].fini != NULL)
 			steps[done].fini(&m);
 	setup_free(&m.setup);
+	reload_fini(&m.reload);
 	buf_fini(&m.reload_text);
 	if (m.announced || m.stopping)
 		log_info("Finished asgid [%d]", (int)getpid());

@@ -1,15 +1,55 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "master/reload.h"
 
+#include <sys/stat.h>
+
 #include <errno.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/buf.h"
 #include "base/log.h"
 #include "master/precheck.h"
 
 /* ---- configuration ------------------------------------------------------ */
+
+void
+reload_init(struct reload *r, int argc, char *const argv[])
+{
+	const char *pwd = getenv("PWD");
+	struct stat named, here;
+
+	*r = (struct reload){ .argc = argc, .argv = argv };
+	if (pwd != NULL && *pwd == '/' && stat(pwd, &named) == 0 &&
+	    stat(".", &here) == 0 && named.st_dev == here.st_dev &&
+	    named.st_ino == here.st_ino)
+		r->home = strdup(pwd);
+}
+
+void
+reload_fini(struct reload *r)
+{
+	free(r->home);
+	r->home = NULL;
+}
+
+/* When the name is gone the directory has to do. */
+void
+reload_enter(const struct reload *r)
+{
+	if (r->home != NULL && chdir(r->home) == -1)
+		log_warn("%s: %s: the working directory stays what it was",
+		    r->home, strerror(errno));
+}
+
+void
+reload_leave(const struct setup *now)
+{
+	if (now->folder != -1 && fchdir(now->folder) == -1)
+		log_warn("working directory: %s", strerror(errno));
+}
 
 struct conf *
 reload_parse(const struct reload *r, struct buf *errors)
@@ -74,8 +114,9 @@ prepare(struct setup *next, const struct setup *now)
 }
 
 static enum reload_outcome
-fail(struct reload *r, enum reload_outcome outcome)
+fail(struct reload *r, const struct setup *now, enum reload_outcome outcome)
 {
+	reload_leave(now);
 	setup_free(&r->next);
 	log_err("Reload failed, nothing was changed");
 	return outcome;
@@ -85,28 +126,29 @@ enum reload_outcome
 reload_begin(struct reload *r, const struct setup *now, struct fleet *fleet)
 {
 	struct buf errors = BUF_INIT;
-	struct conf *conf = reload_parse(r, &errors);
+	struct conf *conf;
 
-	if (conf == NULL)
+	reload_enter(r);
+	if ((conf = reload_parse(r, &errors)) == NULL)
 		precheck_log(&errors);
 	buf_fini(&errors);
 	if (conf == NULL)
-		return fail(r, RELOAD_INVALID);
+		return fail(r, now, RELOAD_INVALID);
 	r->next = setup_new(conf, now->spawn.worker);
 	if (r->next == NULL || compare(now->conf, conf) == -1) {
 		log_err("reload: %s", strerror(errno));
-		return fail(r, RELOAD_FAILED);
+		return fail(r, now, RELOAD_FAILED);
 	}
 	r->next->spawn.stats = now->spawn.stats;
 	if (!is_sound(conf, now->conf))
-		return fail(r, RELOAD_INVALID);
+		return fail(r, now, RELOAD_INVALID);
 	if (prepare(r->next, now) == -1)
-		return fail(r, RELOAD_FAILED);
+		return fail(r, now, RELOAD_FAILED);
 	if (fleet_renew(fleet, &r->next->spawn, conf_workers(conf)) == 0)
 		return RELOAD_BEGUN;
 	log_err("workers: %s", strerror(errno));
 	(void)setup_change_error(now, r->next);
-	return fail(r, RELOAD_FAILED);
+	return fail(r, now, RELOAD_FAILED);
 }
 
 void
@@ -127,6 +169,7 @@ reload_abort(struct reload *r, const struct setup *now)
 {
 	if (r->next == NULL)
 		return;
+	reload_leave(now);
 	(void)setup_change_error(now, r->next);
 	setup_free(&r->next);
 }

@@ -14,9 +14,21 @@
 struct reload {
 	int		 argc;		/* the command line of the start */
 	char *const	*argv;
+	char		*home;		/* $PWD; NULL: not where we are */
 	struct setup	*next;		/* NULL: none is under way */
 };
 
+/* Of the command line. */
+void	 reload_init(struct reload *, int argc, char *const argv[]);
+void	 reload_fini(struct reload *);
+/*
+ * Into the working directory that a reload would have.  One that was named
+ * through a link ("current -> releases/7") is meant by that name: $PWD has it,
+ * when it led to where we were started.
+ */
+void	 reload_enter(const struct reload *);
+/* .. and back to that of what serves. */
+void	 reload_leave(const struct setup *now);
 /* The configuration as the file and the command line have it now: the
  * caller's. NULL with all errors, one line each. */
 struct conf *reload_parse(const struct reload *, struct buf *errors);

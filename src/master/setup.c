@@ -23,9 +23,11 @@ setup_new(struct conf *conf, const char *worker)
 	}
 	s->conf = conf;
 	s->access_fd = -1;
+	s->folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
 	s->spawn = (struct spawn){
 		.worker = worker, .conf = conf, .privs = &s->privs,
 		.listeners = &s->listeners, .access_fd = -1,
+		.folder = s->folder,
 	};
 	return s;
 }
@@ -41,6 +43,8 @@ setup_free(struct setup **sp)
 	privs_fini(&s->privs);
 	if (s->access_fd > STDERR_FILENO)
 		fd_close(&s->access_fd);
+	if (s->folder != -1)
+		close(s->folder);
 	conf_free(&s->conf);
 	free(s);
 	*sp = NULL;

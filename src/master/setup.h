@@ -16,11 +16,13 @@ struct setup {
 	struct privs		 privs;
 	struct listeners	 listeners;
 	int			 access_fd;	/* -1: no access log */
+	int			 folder;	/* the working directory */
 	struct spawn		 spawn;		/* points to the above */
 };
 
-/* Nothing is opened yet. Takes over conf, also when it fails (NULL, errno);
- * `worker` must outlive it, and so must the statistics that spawn wants. */
+/* Nothing is opened yet but the working directory, which is that of its
+ * workers, whatever becomes ours later. Takes over conf, also when it fails
+ * (NULL, errno); `worker` must outlive it, and so must the statistics that spawn wants. */
 struct setup *setup_new(struct conf *, const char *worker);
 /* Closes and frees all; NULLs the pointer. */
 void	 setup_free(struct setup **);

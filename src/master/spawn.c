@@ -78,6 +78,11 @@ become_worker(const struct spawn *s, const struct birth *b, pid_t master)
 	const char *what = s->worker;
 
 	snprintf(number, sizeof(number), "%u", b->id);
+	/* before the change of user: it may be closed to that one */
+	if (s->folder != -1 && fchdir(s->folder) == -1) {
+		what = "working directory";
+		goto fail;
+	}
 	if (privs_apply(s->privs) == -1) {
 		what = "user and groups";
 		goto fail;

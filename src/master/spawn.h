@@ -21,6 +21,7 @@ struct spawn {
 	const struct privs	*privs;
 	const struct listeners	*listeners;
 	int			 access_fd;	/* -1: no access log */
+	int			 folder;	/* to start in; -1: ours */
 	struct stats_segment	*stats;		/* who starts takes a slot */
 };
 

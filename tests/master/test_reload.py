@@ -495,3 +495,52 @@ def test_notify(asgid, tmp):
             assert any(re.fullmatch(r"MONOTONIC_USEC=\d+", x) for x in said)
         only(a, 1)
         a.stop()
+
+
+# ---- the working directory
+
+def test_working_directory_by_its_name(asgid, tmp):
+    """It was "current" that was meant, wherever that leads; a reload that
+    fails goes nowhere."""
+    for name in "one", "two", "three":
+        (tmp / name).mkdir()
+    link = tmp / "current"
+    os.symlink("one", link)
+
+    def turn(to):
+        os.symlink(to, tmp / "next")
+        os.rename(tmp / "next", link)
+
+    def where(pid):
+        return os.path.basename(os.readlink("/proc/%d/cwd" % pid))
+
+    a = asgid(cwd=link, env={"PWD": str(link)}).serving()
+    assert where(a.worker()) == "one"
+    turn("two")
+    a.behave("fail=3")
+    a.signal(signal.SIGHUP)
+    a.wait_log(FAILED % "told to fail")
+    assert where(only(a, 1)[0]) == where(a.pid) == "one"
+    a.behave("")
+    a.signal(signal.SIGHUP)
+    a.wait_log(DONE % (1, 3))
+    assert where(only(a, 1)[0]) == where(a.pid) == "two"
+    # no folder is there: the former one is better than none
+    turn("four")
+    a.signal(signal.SIGHUP)
+    a.wait_log("WARNING: +%s: No such file .*the working directory stays" %
+               link)
+    a.wait_log(DONE % (1, 4))
+    assert where(only(a, 1)[0]) == "two"
+    a.stop()
+
+
+def test_working_directory_of_another_name(asgid, tmp):
+    """$PWD is believed only where it names the same folder."""
+    (tmp / "one").mkdir()
+    (tmp / "two").mkdir()
+    a = asgid(cwd=tmp / "one", env={"PWD": str(tmp / "two")}).serving()
+    a.signal(signal.SIGHUP)
+    a.wait_log(DONE % (1, 2))
+    assert os.readlink("/proc/%d/cwd" % only(a, 1)[0]) == str(tmp / "one")
+    a.stop()

@@ -280,3 +280,21 @@ def test_scale(site):
     poll(lambda: len(d.workers()) == 2, "two workers", LIMIT)
     assert d.get().text == "version 0"
     d.baseline = {}
+
+
+def test_switched_link(asgid, tmp_path):
+    """A deployment turns "current" to another release, and reloads."""
+    for n in 1, 2:
+        (tmp_path / ("release%d" % n)).mkdir()
+        (tmp_path / ("release%d" % n) / "app.py").write_text(version(n))
+    os.symlink("release1", tmp_path / "current")
+    d = asgid(None, "app:app", "--app-dir", "current", "--host", "127.0.0.1",
+              "--port", "0", "--no-access-log")
+    assert d.get().text == "version 1"
+    os.symlink("release2", tmp_path / "next")
+    os.rename(tmp_path / "next", tmp_path / "current")
+    d.signal(signal.SIGHUP)
+    d.wait_log("Reloaded: 1 worker", LIMIT)
+    assert d.get().text == "version 2"
+    poll(lambda: len(d.workers()) == 1, "old workers", LIMIT)
+    d.baseline = {}
