@@ -120,6 +120,8 @@ begin(struct master *m)
 	log_tee(NULL);
 	if (m->reload_result != CTL_R_WAITING)
 		STAT_ADD(reloads_failed, 1);
+	else if (m->watch != NULL)
+		watch_follow(m->watch, m->reload.next->conf);
 }
 
 enum ctl_result_id

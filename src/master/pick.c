@@ -117,6 +117,17 @@ pick_file(const struct pick *p, const char *path)
 }
 
 bool
+pick_is_left_out(const struct pick *p, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < p->left_out.n; i++)
+		if (strcmp(path, p->left_out.at[i]) == 0)
+			return true;
+	return false;
+}
+
+bool
 pick_folder(const struct pick *p, const char *path)
 {
 	static const char *const never[] = { "__pycache__", "node_modules" };
@@ -129,9 +140,8 @@ pick_folder(const struct pick *p, const char *path)
 	for (i = 0; i < countof(never); i++)
 		if (strcmp(name, never[i]) == 0)
 			return false;
-	for (i = 0; i < p->left_out.n; i++)
-		if (strcmp(path, p->left_out.at[i]) == 0)
-			return false;
+	if (pick_is_left_out(p, path))
+		return false;
 	return snprintf(venv, sizeof(venv), "%s/pyvenv.cfg", path) <
 	    (int)sizeof(venv) && access(venv, F_OK) == -1;
 }

@@ -25,6 +25,9 @@ bool	 pick_file(const struct pick *, const char *path);
  * whether it is a virtual environment. */
 bool	 pick_folder(const struct pick *, const char *path);
 
+/* Was this folder named as one to be left out? An absolute path. */
+bool	 pick_is_left_out(const struct pick *, const char *path);
+
 /* The absolute path of what the user named, without symbolic links as long
  * as it exists; to be freed. NULL with errno. */
 char	*pick_absolute(const char *path);

@@ -27,26 +27,38 @@
 	(IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM |	\
 	    IN_MOVED_TO | IN_MOVE_SELF | IN_ONLYDIR | IN_EXCL_UNLINK)
 
+#define NAME_EVENTS							\
+	(IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO)
+
 /* For folders that the user named and that are gone: nobody tells when they
  * are there again. */
 #define LOOK_EVERY	(1 * NSEC_PER_SEC)
 
+#define DEAF	"Changes are not seen any more, asgid must be restarted"
+
 /* Changed files that are told apart; more are only counted. */
 #define CHANGED_MAX	1000
+
+enum kind {
+	NO_FOLDER,
+	FOLDER,
+	LINK,			/* .. under the name of a link to it */
+	ROOT,			/* .. named by the user */
+};
 
 struct folder {
 	struct list	 unread;	/* its entries are still to be seen */
 	int		 wd;
-	bool		 root;		/* named by the user */
+	enum kind	 kind;
 	bool		 counts;	/* has, or had, a file that counts */
-	char		*path;		/* absolute, no symbolic links */
+	char		*path;		/* absolute; with links below a root */
 };
 
 struct watch {
 	struct loop		*loop;
 	struct loop_io		 io;
 	struct loop_timer	 quiet;		/* armed while changes wait */
-	struct loop_timer	 lost;		/* .. while a root is gone */
+	struct loop_timer	 lost;		/* .. while one is gone */
 	nsec_t			 delay;
 	watch_f			*cb;
 	void			*arg;
@@ -56,6 +68,8 @@ struct watch {
 	struct folder		**folders;	/* by wd */
 	size_t			 nfolders;
 	struct list		 unread;
+	struct conf_list	 links;		/* still to be followed */
+	struct conf_list	 dangling;	/* were followed before */
 	struct conf_list	 changed;
 	unsigned		 uncounted;
 	bool			 full;		/* no more watches, was said */
@@ -115,7 +129,7 @@ look_for_root(struct watch *w)
 static void
 folder_free(struct watch *w, struct folder *f)
 {
-	if (f->root)
+	if (f->kind == ROOT)
 		look_for_root(w);
 	list_remove(&f->unread);
 	free(f->path);
@@ -167,7 +181,7 @@ drop_tree(struct watch *w, const char *path)
 }
 
 static int
-insert(struct watch *w, int wd, char *path, bool root)
+insert(struct watch *w, int wd, char *path, enum kind kind)
 {
 	struct folder *f = calloc(1, sizeof(*f)), **at = NULL;
 	size_t i = place_of(w, wd);
@@ -184,7 +198,7 @@ insert(struct watch *w, int wd, char *path, bool root)
 	w->nfolders++;
 	f->wd = wd;
 	f->path = path;
-	f->root = root;
+	f->kind = kind;
 	list_init(&f->unread);
 	list_append(&w->unread, &f->unread);
 	return 0;
@@ -216,8 +230,9 @@ is_same(const char *path, const char *other)
  * not the user's own words some may be gone or closed to us. 0, or -1 after
  * logging. */
 static int
-add_folder(struct watch *w, const char *path, bool root)
+add_folder(struct watch *w, const char *path, enum kind kind)
 {
+	bool root = kind == ROOT;
 	struct folder *f;
 	char *copy;
 	int wd;
@@ -225,7 +240,7 @@ add_folder(struct watch *w, const char *path, bool root)
 	if (!root && !pick_folder(&w->pick, path))
 		return 0;
 	wd = inotify_add_watch(w->io.fd, path, FOLDER_EVENTS |
-	    (root ? 0 : IN_DONT_FOLLOW));
+	    (kind == FOLDER ? IN_DONT_FOLLOW : 0));
 	if (wd == -1 && !root && (errno == ENOENT || errno == ENOTDIR ||
 	    errno == EACCES || errno == ENAMETOOLONG))
 		return 0;
@@ -237,7 +252,7 @@ add_folder(struct watch *w, const char *path, bool root)
 		folder_forget(w, f);
 	if ((copy = strdup(path)) == NULL)
 		goto fail;
-	if (insert(w, wd, copy, root) == 0)
+	if (insert(w, wd, copy, kind) == 0)
 		return 0;
 	free(copy);
 fail:
@@ -245,14 +260,39 @@ fail:
 	return -1;
 }
 
+/* What is in there is found by other ways already, or would be without end. */
 static bool
-is_folder(const char *path, const struct dirent *d)
+is_around(const char *path, const struct stat *folder)
+{
+	char above[PATH_MAX];
+	struct stat st;
+	char *slash;
+
+	snprintf(above, sizeof(above), "%s", path);
+	while ((slash = strrchr(above, '/')) != NULL) {
+		*slash = '\0';
+		if (stat(*above != '\0' ? above : "/", &st) == 0 &&
+		    st.st_dev == folder->st_dev && st.st_ino == folder->st_ino)
+			return true;
+	}
+	return false;
+}
+
+/* Links to folders are followed, those to one that they are in are not. */
+static enum kind
+kind_of(const char *path)
 {
 	struct stat st;
+	bool link;
 
-	if (d->d_type != DT_UNKNOWN)
-		return d->d_type == DT_DIR;
-	return lstat(path, &st) == 0 && S_ISDIR(st.st_mode);
+	if (lstat(path, &st) == -1)
+		return NO_FOLDER;
+	link = S_ISLNK(st.st_mode);
+	if ((link && stat(path, &st) == -1) || !S_ISDIR(st.st_mode))
+		return NO_FOLDER;
+	if (!link)
+		return FOLDER;
+	return is_around(path, &st) ? NO_FOLDER : LINK;
 }
 
 /* "folder/name"; false when that is no path. */
@@ -261,6 +301,22 @@ join(char path[PATH_MAX], const char *folder, const char *name)
 {
 	return snprintf(path, PATH_MAX, "%s/%s", folder[1] != '\0' ?
 	    folder : "", name) < PATH_MAX;
+}
+
+/* Is this entry a folder, or one that is to come later? */
+static bool
+take_folder(struct watch *w, const char *path, const struct dirent *d,
+    int *result)
+{
+	enum kind kind = d->d_type == DT_DIR ? FOLDER :
+	    d->d_type == DT_LNK || d->d_type == DT_UNKNOWN ? kind_of(path) :
+	    NO_FOLDER;
+
+	if (kind == FOLDER && add_folder(w, path, kind) == -1)
+		*result = -1;
+	if (kind == LINK && conf_list_add(&w->links, path) == -1)
+		cannot_watch(w, path);
+	return kind != NO_FOLDER;
 }
 
 /* The folder may be met below its own path, when another one has taken its
@@ -282,10 +338,9 @@ read_folder(struct watch *w, struct folder *f, bool is_change)
 		    strcmp(d->d_name, "..") == 0 ||
 		    !join(path, folder, d->d_name))
 			continue;
-		if (is_folder(path, d)) {
-			if (add_folder(w, path, false) == -1)
-				result = -1;
-		} else if (pick_file(&w->pick, path)) {
+		if (take_folder(w, path, d, &result))
+			continue;
+		if (pick_file(&w->pick, path)) {
 			counts = true;
 			if (is_change)
 				add_change(w, path);
@@ -297,24 +352,78 @@ read_folder(struct watch *w, struct folder *f, bool is_change)
 	return result;
 }
 
+static int
+follow_link(struct watch *w, const char *path)
+{
+	char *real = realpath(path, NULL);
+	int result = 0;
+
+	if (real != NULL && !pick_is_left_out(&w->pick, real))
+		result = add_folder(w, path, LINK);
+	free(real);
+	return result;
+}
+
 /*
  * All that were added, and what they hold.  A folder is watched before it is
  * read, so that nothing can come into it unseen; what is seen twice does no
- * harm.
+ * harm.  Links come last: a folder that has a path of its own keeps that, and
+ * is watched once by whatever names.
  */
 static int
 read_folders(struct watch *w, bool is_change)
 {
 	struct folder *f;
+	char *path;
 	int result = 0;
 
-	while (!list_empty(&w->unread)) {
-		f = list_entry(w->unread.next, struct folder, unread);
-		list_remove(&f->unread);
-		if (read_folder(w, f, is_change) == -1)
-			result = -1;
+	for (;;) {
+		if (!list_empty(&w->unread)) {
+			f = list_entry(w->unread.next, struct folder, unread);
+			list_remove(&f->unread);
+			if (read_folder(w, f, is_change) == -1)
+				result = -1;
+		} else if (w->links.n > 0) {
+			path = w->links.at[--w->links.n];
+			if (follow_link(w, path) == -1)
+				result = -1;
+			free(path);
+		} else
+			return result;
 	}
-	return result;
+}
+
+/* A name is gone that folders were known by: they may have others. */
+static void
+read_again(struct watch *w)
+{
+	size_t i;
+
+	for (i = 0; i < w->nfolders; i++)
+		if (list_empty(&w->folders[i]->unread))
+			list_append(&w->unread, &w->folders[i]->unread);
+	(void)read_folders(w, false);
+}
+
+/* Links whose folders were gone: they are there again, or the links are gone
+ * too, or it goes on. */
+static void
+look_for_links(struct watch *w)
+{
+	struct conf_list were = w->dangling;
+	struct stat st;
+	size_t i;
+
+	w->dangling = (struct conf_list){ 0 };
+	for (i = 0; i < were.n; i++)
+		if (kind_of(were.at[i]) == LINK) {
+			(void)conf_list_add(&w->links, were.at[i]);
+		} else if (lstat(were.at[i], &st) == 0 &&
+		    S_ISLNK(st.st_mode)) {
+			(void)conf_list_add(&w->dangling, were.at[i]);
+			look_for_root(w);
+		}
+	conf_list_clear(&were);
 }
 
 /* What is in one that has come back is changed; nothing happens to those that
@@ -327,9 +436,10 @@ on_lost(struct loop *loop UNUSED, struct loop_timer *t)
 
 	for (i = 0; i < w->roots.n; i++)
 		if (access(w->roots.at[i], F_OK) == 0)
-			(void)add_folder(w, w->roots.at[i], true);
+			(void)add_folder(w, w->roots.at[i], ROOT);
 		else
 			look_for_root(w);
+	look_for_links(w);
 	(void)read_folders(w, true);
 }
 
@@ -369,9 +479,11 @@ begin(struct watch *w, bool again)
 	for (i = 0; i < w->roots.n; i++) {
 		if (again && access(w->roots.at[i], F_OK) == -1)
 			look_for_root(w);
-		else if (add_folder(w, w->roots.at[i], true) == -1)
+		else if (add_folder(w, w->roots.at[i], ROOT) == -1)
 			return -1;
 	}
+	if (w->dangling.n > 0)
+		look_for_root(w);
 	if (read_folders(w, false) == -1)
 		return -1;
 	if (loop_io_set(w->loop, &w->io, LOOP_READ) == 0)
@@ -392,6 +504,7 @@ end(struct watch *w)
 	loop_timer_del(w->loop, &w->lost);
 	free(w->folders);
 	w->folders = NULL;
+	conf_list_clear(&w->links);
 }
 
 /* Events were lost: whatever is there now is what there is. */
@@ -401,8 +514,7 @@ begin_again(struct watch *w)
 	log_debug("inotify: more changes than it could hold");
 	end(w);
 	if (begin(w, true) == -1)
-		log_err("Changes are not seen any more, asgid must be "
-		    "restarted");
+		log_err(DEAF);
 	add_change(w, w->roots.at[0]);
 }
 
@@ -414,6 +526,52 @@ lost_root(struct watch *w, struct folder *f)
 	snprintf(path, sizeof(path), "%s", f->path);
 	log_warn("%s is gone: it is looked for once a second", path);
 	(void)drop_tree(w, path);
+}
+
+/* What a link led to is gone, or is there no more. */
+static void
+lost_link(struct watch *w, struct folder *f)
+{
+	char path[PATH_MAX];
+
+	snprintf(path, sizeof(path), "%s", f->path);
+	if (drop_tree(w, path))
+		add_change(w, path);
+	if (conf_list_add(&w->dangling, path) == 0)
+		look_for_root(w);
+	read_again(w);
+}
+
+/* The folder that is watched by the name of a link. */
+static struct folder *
+folder_by_link(const struct watch *w, const char *path)
+{
+	size_t i;
+
+	for (i = 0; i < w->nfolders; i++)
+		if (w->folders[i]->kind == LINK &&
+		    strcmp(w->folders[i]->path, path) == 0)
+			return w->folders[i];
+	return NULL;
+}
+
+/* A name of no folder has come, or gone, or both. Is it, or was it, a link to
+ * one? */
+static bool
+on_link(struct watch *w, const char *path)
+{
+	bool was = folder_by_link(w, path) != NULL;
+	bool is = kind_of(path) == LINK;
+
+	if (was && drop_tree(w, path))
+		add_change(w, path);
+	if (is) {
+		(void)conf_list_add(&w->links, path);
+		(void)read_folders(w, true);
+	}
+	if (was)
+		read_again(w);
+	return was || is;
 }
 
 /* Links have no writer that would close them. */
@@ -437,13 +595,15 @@ on_entry(struct watch *w, struct folder *f, const struct inotify_event *ev)
 		if (ev->mask & IN_MOVED_FROM && drop_tree(w, path))
 			add_change(w, path);
 		if (ev->mask & (IN_CREATE | IN_MOVED_TO)) {
-			(void)add_folder(w, path, false);
+			(void)add_folder(w, path, FOLDER);
 			(void)read_folders(w, true);
 		}
 		return;
 	}
+	if (ev->mask & NAME_EVENTS && on_link(w, path))
+		return;
 	/* a virtual environment in the making: its first file is this */
-	if (!f->root && strcmp(ev->name, "pyvenv.cfg") == 0) {
+	if (f->kind != ROOT && strcmp(ev->name, "pyvenv.cfg") == 0) {
 		*strrchr(path, '/') = '\0';
 		(void)drop_tree(w, path);
 		return;
@@ -473,8 +633,11 @@ on_events(struct loop *loop UNUSED, struct loop_io *io, unsigned revents UNUSED)
 		}
 		if ((f = folder_by_wd(w, ev->wd)) == NULL)
 			continue;	/* dropped before */
-		if (f->root && ev->mask & (IN_IGNORED | IN_MOVE_SELF))
+		if (f->kind == ROOT && ev->mask & (IN_IGNORED | IN_MOVE_SELF))
 			lost_root(w, f);
+		else if (f->kind == LINK &&
+		    ev->mask & (IN_IGNORED | IN_MOVE_SELF))
+			lost_link(w, f);
 		else if (ev->mask & IN_IGNORED)
 			folder_forget(w, f);
 		else if (ev->len > 0)
@@ -541,11 +704,48 @@ say_roots(const struct watch *w)
 	buf_fini(&b);
 }
 
+static void
+set_cwd(struct watch *w)
+{
+	char *cwd = getcwd(NULL, 0);
+
+	free(w->cwd);
+	if (cwd == NULL || asprintf(&w->cwd, "%s/", cwd) == -1)
+		w->cwd = NULL;
+	free(cwd);
+}
+
+void
+watch_follow(struct watch *w, const struct conf *conf)
+{
+	struct conf_list former = w->roots;
+	size_t i = 0;
+
+	w->roots = (struct conf_list){ 0 };
+	if (find_roots(w, conf) == -1) {
+		log_err("cannot watch for changes: %s", strerror(errno));
+		conf_list_clear(&w->roots);
+		w->roots = former;
+		return;
+	}
+	if (former.n == w->roots.n)
+		while (i < former.n &&
+		    strcmp(former.at[i], w->roots.at[i]) == 0)
+			i++;
+	if (i < w->roots.n || former.n != w->roots.n) {
+		set_cwd(w);
+		say_roots(w);
+		end(w);
+		if (begin(w, true) == -1)
+			log_err(DEAF);
+	}
+	conf_list_clear(&former);
+}
+
 struct watch *
 watch_new(struct loop *loop, const struct conf *conf, watch_f *cb, void *arg)
 {
 	struct watch *w = calloc(1, sizeof(*w));
-	char *cwd = getcwd(NULL, 0);
 
 	if (w == NULL)
 		goto nomem;
@@ -557,10 +757,7 @@ watch_new(struct loop *loop, const struct conf *conf, watch_f *cb, void *arg)
 	loop_io_init(&w->io, -1, on_events);
 	loop_timer_init(&w->quiet, on_quiet);
 	loop_timer_init(&w->lost, on_lost);
-	if (cwd != NULL && asprintf(&w->cwd, "%s/", cwd) == -1)
-		w->cwd = NULL;
-	free(cwd);
-	cwd = NULL;
+	set_cwd(w);
 	if (pick_init(&w->pick, conf) == -1 || find_roots(w, conf) == -1)
 		goto nomem;
 	say_roots(w);
@@ -570,7 +767,6 @@ watch_new(struct loop *loop, const struct conf *conf, watch_f *cb, void *arg)
 	return NULL;
 nomem:
 	log_err("cannot watch for changes: %s", strerror(errno));
-	free(cwd);
 	watch_free(&w);
 	return NULL;
 }
@@ -586,6 +782,7 @@ watch_free(struct watch **wp)
 	loop_timer_del(w->loop, &w->quiet);
 	pick_fini(&w->pick);
 	conf_list_clear(&w->roots);
+	conf_list_clear(&w->dangling);
 	conf_list_clear(&w->changed);
 	free(w->cwd);
 	free(w);

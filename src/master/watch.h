@@ -20,6 +20,9 @@ typedef void watch_f(const char *path, unsigned more, void *arg);
  * logging. */
 struct watch *watch_new(struct loop *, const struct conf *, watch_f *,
 	    void *arg);
+/* From now on the folders that this configuration names, where its names lead
+ * now; also in the callback. */
+void	 watch_follow(struct watch *, const struct conf *);
 /* Not in its callback. NULLs the pointer. */
 void	 watch_free(struct watch **);
 
