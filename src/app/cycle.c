@@ -2,8 +2,11 @@
 #include "py/py.h"
 #include "app/cycle.h"
 
-#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
+#include "app/request.h"
+#include "app/response.h"
 #include "app/scope.h"
 #include "base/defs.h"
 #include "base/log.h"
@@ -15,13 +18,10 @@
 
 /* An idle free-listed cycle keeps no larger head buffer than this. */
 #define HEAD_KEEP	4096
-/* How deep a chain of causes is searched. */
-#define CHAIN_MAX	16
 
 static struct {
 	PyTypeObject	*type;
 	PyObject	*aloop;
-	PyObject	*cancelled;	/* asyncio.CancelledError */
 	PyObject	*throw, *close;	/* names */
 	struct pool	 pool;
 	struct list	 running;
@@ -31,6 +31,30 @@ static struct {
 	void		*on_idle_arg;
 } self = { .pool = POOL_INIT(cycles),
     .running = LIST_INIT(self.running) };
+
+/* ---- what the ports do -------------------------------------------------- */
+
+static PyObject *
+on_receive(struct port_owner *o)
+{
+	return request_receive(container_of(o, struct cycle, port));
+}
+
+static int
+on_send(struct port_owner *o, PyObject *message)
+{
+	return response_send(container_of(o, struct cycle, port), message);
+}
+
+static bool
+is_full(struct port_owner *o)
+{
+	struct cycle *c = container_of(o, struct cycle, port);
+
+	return c->req != NULL && http_is_full(c->req);
+}
+
+static const struct port_ops port_ops = { on_receive, on_send, is_full };
 
 /* ---- making and dropping ------------------------------------------------ */
 
@@ -42,26 +66,39 @@ cycle_new(struct http_req *req)
 
 	if (c == NULL)
 		return NULL;
+	port_owner_init(&c->port, &port_ops);
 	text = c->head.text;
 	c->req = req;
-	c->coro = c->task = NULL;
+	c->application = c->scope = c->coro = c->task = NULL;
 	c->began = req->began;
 	list_init(&c->node);
-	list_init(&c->waiters);
 	c->state = CYCLE_EMPTY;
 	http_head_init(&c->head);
 	c->head.text = text;
 	c->left = -1;
-	c->body_ended = c->cancelled = c->head_only = false;
+	c->who = NULL;
+	c->refused_status = 0;
+	c->running = c->body_ended = c->cancelled = c->head_only = false;
 	c->gone = c->told_gone = c->ending = false;
 	return c;
+}
+
+/* What is kept for the application's coroutine alone. */
+static void
+cycle_release(struct cycle *c)
+{
+	c->application = NULL;
+	py_drop(&c->scope);
+	py_drop(&c->coro);
+	py_drop(&c->task);
+	free(c->who);
+	c->who = NULL;
 }
 
 static void
 cycle_dealloc(struct cycle *c)
 {
-	Py_CLEAR(c->coro);
-	Py_CLEAR(c->task);
+	cycle_release(c);
 	if (c->head.text.cap > HEAD_KEEP)
 		http_head_fini(&c->head);
 	if (pool_put(&self.pool, (PyObject *)c))
@@ -87,163 +124,97 @@ set_remove(struct cycle *c)
 	list_remove(&c->node);
 	self.nrunning--;
 	STAT_OBSERVE(application, mono_now() - c->began);
-	Py_CLEAR(c->coro);
-	Py_CLEAR(c->task);
+	cycle_release(c);
 	Py_DECREF(c);
 	if (self.nrunning == 0 && self.on_idle != NULL)
 		self.on_idle(self.on_idle_arg);
 }
 
-/* ---- how the application ends ------------------------------------------- */
+/* ---- the coroutine that the Task drives --------------------------------- */
 
-static void
-describe(const struct cycle *c, char text[HTTP_DESCRIBE_MAX])
+/* Make the application's coroutine. It is called here, in the Task's first
+ * step, since a call may do anything that a step may: set context variables,
+ * ask for the current Task. 0, or -1 with an exception. */
+static int
+call_application(struct cycle *c)
 {
-	if (c->req != NULL)
-		http_describe(c->req, text);
-	else
-		snprintf(text, HTTP_DESCRIBE_MAX, "a request that is over");
-}
+	PyObject *application = py_take(&c->application);
+	PyObject *args[4] = { NULL };
 
-/* Nothing more will come from it: what can the client still be told? */
-static void
-settle(struct cycle *c, unsigned status, const char *text)
-{
-	if (c->req == NULL || c->state == CYCLE_COMPLETE)
-		return;
-	if (c->state == CYCLE_STREAMING && c->ending && c->left < 0)
-		http_end(c->req);
-	else if (c->state == CYCLE_STREAMING || c->told_gone)
-		http_abort(c->req);
-	else
-		message_error(c, status, text);
+	args[1] = py_take(&c->scope);
+	args[2] = port_receive(&c->port);
+	args[3] = port_send(&c->port);
+	if (args[2] != NULL && args[3] != NULL)
+		c->coro = PyObject_Vectorcall(application, args + 1,
+		    3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
+	Py_DECREF(args[1]);
+	Py_XDECREF(args[2]);
+	Py_XDECREF(args[3]);
+	return c->coro != NULL ? 0 : -1;
 }
 
 static bool
-holds_disconnect(PyObject *exc, int depth)
+has_ended(const struct cycle *c)
 {
-	PyObject *members, *next;
-	Py_ssize_t i;
-	bool found = false;
-
-	if (exc == NULL || exc == Py_None || depth == 0)
-		return false;
-	if (PyObject_TypeCheck(exc,
-	    (PyTypeObject *)message_disconnected()))
-		return true;
-	members = PyObject_GetAttrString(exc, "exceptions");
-	if (members != NULL && PyTuple_Check(members))
-		for (i = 0; !found && i < PyTuple_GET_SIZE(members); i++)
-			found = holds_disconnect(PyTuple_GET_ITEM(members, i),
-			    depth - 1);
-	PyErr_Clear();
-	Py_XDECREF(members);
-	next = PyException_GetCause(exc);
-	if (!found)
-		found = holds_disconnect(next, depth - 1);
-	Py_XDECREF(next);
-	next = PyException_GetContext(exc);
-	if (!found)
-		found = holds_disconnect(next, depth - 1);
-	Py_XDECREF(next);
-	return found;
+	return c->application == NULL && c->coro == NULL;
 }
 
-/*
- * The pending exception is how the application ended.  Consumes it, but for
- * CancelledError: 0, or -1 with that one pending, for the Task to see.
- */
+/* The application may get at the coroutine that drives it: a step within a
+ * step is refused, as by coroutines of Python. */
 static int
-failed(struct cycle *c)
+step_begin(struct cycle *c)
 {
-	PyObject *exc = error_take();
-	bool cancelled = PyObject_TypeCheck(exc,
-	    (PyTypeObject *)self.cancelled);
-	char who[HTTP_DESCRIBE_MAX];
-
-	describe(c, who);
-	if (cancelled && (c->cancelled || c->gone || c->told_gone))
-		log_info("cancelled: %s", who);
-	else if ((c->gone || c->told_gone) &&
-	    holds_disconnect(exc, CHAIN_MAX))
-		log_debug("application ended by a lost client: %s", who);
-	else {
-		STAT_ADD(errors_application, 1);
-		error_log_exc(LOG_L_ERROR, exc,
-		    "Exception in ASGI application: %s", who);
-	}
-	if (c->cancelled)
-		settle(c, 503, "Service Unavailable");
-	else
-		settle(c, 500, "Internal Server Error");
-	set_remove(c);
-	if (cancelled) {
-		error_restore(exc);
+	if (UNLIKELY(c->running)) {
+		PyErr_SetString(PyExc_ValueError,
+		    "coroutine already executing");
 		return -1;
 	}
-	Py_DECREF(exc);
+	Py_INCREF(c);		/* it may drop its last other reference */
+	c->running = true;
 	return 0;
 }
 
 static void
-log_returned(PyObject *value, const char *who)
+step_leave(struct cycle *c)
 {
-	PyObject *text = PyObject_Repr(value);
-	const char *p = text != NULL ? PyUnicode_AsUTF8(text) : NULL;
-
-	PyErr_Clear();
-	log_err("ASGI callable should return None, but returned %.200s: %s",
-	    p != NULL ? p : Py_TYPE(value)->tp_name, who);
-	Py_XDECREF(text);
+	c->running = false;
+	Py_DECREF(c);
 }
 
-/* It returned `value` (stolen). */
-static void
-returned(struct cycle *c, PyObject *value)
+/* Steals result. Returns what the Task is to see, result with it. */
+static PySendResult
+step_end(struct cycle *c, PySendResult r, PyObject **result)
 {
-	char who[HTTP_DESCRIBE_MAX];
-	bool expected;
-
-	if (UNLIKELY(value != Py_None)) {
-		describe(c, who);
-		log_returned(value, who);
+	fork_check(NULL);
+	if (r == PYGEN_RETURN) {
+		outcome_returned(c, *result);
+		*result = py_ref(Py_None);
+	} else if (r == PYGEN_ERROR && outcome_failed(c) == 0) {
+		*result = py_ref(Py_None);
+		r = PYGEN_RETURN;
 	}
-	Py_DECREF(value);
-	if (UNLIKELY(c->state != CYCLE_COMPLETE && c->req != NULL)) {
-		expected = c->req->gone || c->ending;
-		STAT_ADD(errors_application, expected ? 0 : 1);
-		describe(c, who);
-		log_write(expected ? LOG_L_DEBUG : LOG_L_ERROR,
-		    "ASGI callable returned without %s response: %s",
-		    c->state == CYCLE_EMPTY ? "starting" : "completing", who);
-		settle(c, 500, "Internal Server Error");
-	}
-	set_remove(c);
+	if (r != PYGEN_NEXT)
+		set_remove(c);
+	step_leave(c);
+	return r;
 }
-
-/* ---- the coroutine that the Task drives --------------------------------- */
 
 static PySendResult
 cycle_send(struct cycle *c, PyObject *arg, PyObject **result)
 {
-	PySendResult r;
+	PySendResult r = PYGEN_ERROR;
 
-	if (c->coro == NULL) {
+	*result = NULL;
+	if (step_begin(c) == -1)
+		return PYGEN_ERROR;
+	if (has_ended(c)) {
+		step_leave(c);
 		*result = py_ref(Py_None);
 		return PYGEN_RETURN;
 	}
-	Py_INCREF(c);		/* it may drop its last other reference */
-	r = PyIter_Send(c->coro, arg, result);
-	fork_check(NULL);
-	if (r == PYGEN_RETURN) {
-		returned(c, *result);
-		*result = py_ref(Py_None);
-	} else if (r == PYGEN_ERROR && failed(c) == 0) {
-		*result = py_ref(Py_None);
-		r = PYGEN_RETURN;
-	}
-	Py_DECREF(c);
-	return r;
+	if (c->application == NULL || call_application(c) == 0)
+		r = PyIter_Send(c->coro, arg, result);
+	return step_end(c, r, result);
 }
 
 static PyObject *
@@ -261,6 +232,7 @@ cycle_next(PyObject *c)
 	return cycle_send_method(c, Py_None);
 }
 
+/* The value of the pending StopIteration: new reference. */
 static PyObject *
 stop_value(void)
 {
@@ -273,32 +245,45 @@ stop_value(void)
 	return value != NULL ? value : py_ref(Py_None);
 }
 
+/* Throw into the application; before its first step it never runs. */
+static PySendResult
+throw_in(struct cycle *c, PyObject *args, PyObject **result)
+{
+	PyObject *method;
+
+	if (c->coro == NULL) {
+		await_raise(args);
+		return PYGEN_ERROR;
+	}
+	method = PyObject_GetAttr(c->coro, self.throw);
+	if (method == NULL)
+		return PYGEN_ERROR;
+	*result = PyObject_Call(method, args, NULL);
+	Py_DECREF(method);
+	if (*result != NULL)
+		return PYGEN_NEXT;
+	if (!PyErr_ExceptionMatches(PyExc_StopIteration))
+		return PYGEN_ERROR;
+	*result = stop_value();
+	return PYGEN_RETURN;
+}
+
 static PyObject *
 cycle_throw(PyObject *o, PyObject *args)
 {
 	struct cycle *c = (struct cycle *)o;
-	PyObject *method, *result;
+	PyObject *result = NULL;
+	PySendResult r;
 
-	if (c->coro == NULL) {
+	if (step_begin(c) == -1)
+		return NULL;
+	if (has_ended(c)) {
+		step_leave(c);
 		PyErr_SetNone(PyExc_StopIteration);
 		return NULL;
 	}
-	method = PyObject_GetAttr(c->coro, self.throw);
-	if (method == NULL)
-		return NULL;
-	Py_INCREF(c);
-	result = PyObject_Call(method, args, NULL);
-	fork_check(NULL);
-	Py_DECREF(method);
-	if (result == NULL) {
-		if (PyErr_ExceptionMatches(PyExc_StopIteration)) {
-			returned(c, stop_value());
-			PyErr_SetNone(PyExc_StopIteration);
-		} else if (failed(c) == 0)
-			PyErr_SetNone(PyExc_StopIteration);
-	}
-	Py_DECREF(c);
-	return result;
+	r = step_end(c, throw_in(c, args, &result), &result);
+	return py_step(r, result);
 }
 
 static PyObject *
@@ -307,14 +292,15 @@ cycle_close(PyObject *o, PyObject *unused UNUSED)
 	struct cycle *c = (struct cycle *)o;
 	PyObject *r;
 
-	if (c->coro == NULL)
-		Py_RETURN_NONE;
-	Py_INCREF(c);
-	r = PyObject_CallMethodNoArgs(c->coro, self.close);
+	if (step_begin(c) == -1)
+		return NULL;
+	r = c->coro != NULL ? PyObject_CallMethodNoArgs(c->coro, self.close) :
+	    py_ref(Py_None);
 	fork_check(NULL);
-	settle(c, 503, "Service Unavailable");
+	if (!has_ended(c))
+		outcome_settle(c, 503, "Service Unavailable");
 	set_remove(c);
-	Py_DECREF(c);
+	step_leave(c);
 	return r;
 }
 
@@ -356,25 +342,6 @@ static PyType_Spec cycle_spec = { "asgid.Cycle", sizeof(struct cycle), 0,
 
 /* ---- running the application -------------------------------------------- */
 
-/* New reference to the application's coroutine. */
-static PyObject *
-call_application(struct cycle *c, PyObject *callable)
-{
-	PyObject *args[4] = { NULL }, *coro = NULL;
-
-	args[1] = scope_new(c->req);
-	args[2] = port_new(c, true);
-	args[3] = port_new(c, false);
-	if (args[1] != NULL && args[2] != NULL && args[3] != NULL)
-		coro = PyObject_Vectorcall(callable, args + 1,
-		    3 | PY_VECTORCALL_ARGUMENTS_OFFSET, NULL);
-	fork_check(NULL);
-	Py_XDECREF(args[1]);
-	Py_XDECREF(args[2]);
-	Py_XDECREF(args[3]);
-	return coro;
-}
-
 /* The Task is kept while it runs: asyncio itself refers to it weakly. */
 static void
 start(struct cycle *c)
@@ -383,57 +350,83 @@ start(struct cycle *c)
 
 	set_add(c);
 	task = aloop_spawn(self.aloop, (PyObject *)c);
-	if (c->coro == NULL)		/* it has ended already */
+	if (has_ended(c))
 		Py_XDECREF(task);
 	else
 		c->task = task;
 	if (task != NULL)
 		return;
-	if (c->coro != NULL)
-		failed(c);
+	if (!has_ended(c)) {
+		(void)outcome_failed(c);
+		set_remove(c);
+	}
 	PyErr_Clear();
 }
 
+/* Its client will only see that the handshake has failed. */
 static void
-on_request(struct http_req *req, void *callable)
+tell_websocket(const struct http_req *req)
+{
+	char who[HTTP_DESCRIBE_MAX];
+	size_t i;
+
+	for (i = 0; i < req->nfields; i++)
+		if (str_ieq(req->fields[i].name, STR("upgrade")) &&
+		    str_has_token(req->fields[i].value, STR("websocket"))) {
+			http_describe(req, who);
+			log_info("WebSocket is not supported yet; the "
+			    "application gets an ordinary request: %s", who);
+			return;
+		}
+}
+
+static void
+on_request(struct http_req *req, void *application)
 {
 	struct cycle *c = cycle_new(req);
 
+	/* now: the head's fields are here no longer than this call */
+	if (c != NULL && (c->scope = scope_new(req)) == NULL)
+		Py_CLEAR(c);
 	if (c == NULL) {
 		PyErr_Clear();
 		log_err("out of memory for a request");
 		http_abort(req);
 		return;
 	}
+	tell_websocket(req);
+	c->application = application;
 	req->user = c;			/* done() releases it */
-	c->coro = call_application(c, callable);
-	if (c->coro != NULL)
-		start(c);
-	else if (failed(c) == -1)
-		PyErr_Clear();
+	start(c);
 }
 
 /* ---- http_ops ----------------------------------------------------------- */
 
 static void
-on_body(struct http_req *req)
+wake(struct cycle *c, struct list *waiters)
 {
-	if (req->user != NULL)
-		port_wake(req->user, true);
+	Py_INCREF(c);
+	port_wake(waiters);
+	Py_DECREF(c);
 }
 
+/* More of the body is here, or the client has gone. */
 static void
-on_gone(struct http_req *req)
+on_news(struct http_req *req)
 {
-	if (req->user != NULL)
-		port_wake(req->user, true);
+	struct cycle *c = req->user;
+
+	if (c != NULL)
+		wake(c, &c->port.receivers);
 }
 
 static void
 on_drained(struct http_req *req)
 {
-	if (req->user != NULL)
-		port_wake(req->user, false);
+	struct cycle *c = req->user;
+
+	if (c != NULL)
+		wake(c, &c->port.senders);
 }
 
 static void
@@ -443,19 +436,21 @@ on_done(struct http_req *req, bool ok)
 
 	if (c == NULL)
 		return;
+	if (!list_empty(&c->node))
+		outcome_remember(c);
 	req->user = NULL;
 	c->req = NULL;
 	if (!ok)
 		c->gone = true;
-	port_wake(c, true);
-	port_wake(c, false);
+	wake(c, &c->port.receivers);
+	wake(c, &c->port.senders);
 	Py_DECREF(c);
 }
 
 const struct http_ops cycle_ops = {
 	.request = on_request,
-	.body = on_body,
-	.gone = on_gone,
+	.body = on_news,
+	.gone = on_news,
 	.drained = on_drained,
 	.done = on_done,
 	.closed = scope_forget,
@@ -476,14 +471,14 @@ cycle_on_idle(void (*cb)(void *), void *arg)
 	self.on_idle_arg = arg;
 }
 
-static bool
-is_event_stream(const struct http_head *head)
+bool
+cycle_is_event_stream(const struct cycle *c)
 {
 	static const char type[] = "text/event-stream";
 	const char *name, *value;
 	size_t pos = 0;
 
-	while (http_head_next(head, &pos, &name, &value))
+	while (http_head_next(&c->head, &pos, &name, &value))
 		if (strcasecmp(name, "content-type") == 0)
 			return strncasecmp(value, type,
 			    sizeof(type) - 1) == 0;
@@ -493,61 +488,78 @@ is_event_stream(const struct http_head *head)
 void
 cycle_on_stream(struct cycle *c)
 {
-	if (!self.draining || c->told_gone || !is_event_stream(&c->head))
+	if (!self.draining || c->told_gone || !cycle_is_event_stream(c))
 		return;
 	c->ending = c->told_gone = true;
-	port_wake(c, true);
+	wake(c, &c->port.receivers);
+}
+
+/* Call f with every running cycle.  That runs Python code, by which any of
+ * them may end and others begin: each goes back to its list before its turn,
+ * and the newcomers stand there already. */
+static void
+for_each_running(void (*f)(struct cycle *))
+{
+	struct list rest = LIST_INIT(rest);
+	struct cycle *c;
+
+	list_splice(&rest, &self.running);
+	while (!list_empty(&rest)) {
+		c = list_entry(rest.next, struct cycle, node);
+		list_remove(&c->node);
+		list_append(&self.running, &c->node);
+		Py_INCREF(c);
+		f(c);
+		Py_DECREF(c);
+	}
+}
+
+static void
+end_stream(struct cycle *c)
+{
+	if (c->req != NULL && c->state == CYCLE_STREAMING)
+		cycle_on_stream(c);
 }
 
 void
 cycle_end_streams(void)
 {
-	struct list *n;
-	struct cycle *c;
-
 	self.draining = true;
-	for (n = self.running.next; n != &self.running; n = n->next) {
-		c = list_entry(n, struct cycle, node);
-		if (c->req != NULL && c->state == CYCLE_STREAMING)
-			cycle_on_stream(c);
-	}
+	for_each_running(end_stream);
+}
+
+static void
+cancel(struct cycle *c)
+{
+	PyObject *task, *r;
+
+	if (c->task == NULL || c->cancelled)
+		return;
+	c->cancelled = true;
+	task = py_ref(c->task);
+	r = PyObject_CallMethodNoArgs(task, names.cancel);
+	Py_DECREF(task);
+	Py_XDECREF(r);
+	if (r == NULL)
+		error_swallow("cancelling a request");
 }
 
 void
 cycle_cancel_all(void)
 {
-	struct list *pos, *tmp;
-	struct cycle *c;
-	PyObject *r;
-
-	list_foreach_safe(pos, tmp, &self.running) {
-		c = list_entry(pos, struct cycle, node);
-		if (c->task == NULL || c->cancelled)
-			continue;
-		c->cancelled = true;
-		/* only schedules the step: the list stays as it is */
-		r = PyObject_CallMethodNoArgs(c->task, names.cancel);
-		Py_XDECREF(r);
-		if (r == NULL)
-			error_swallow("cancelling a request");
-	}
+	for_each_running(cancel);
 }
 
 int
-cycle_init(PyObject *aloop)
+cycle_init(PyObject *aloop, const struct conf *conf)
 {
-	PyObject *asyncio = PyImport_ImportModule("asyncio");
-
-	if (asyncio == NULL)
-		return -1;
 	self.aloop = py_ref(aloop);
-	self.cancelled = PyObject_GetAttrString(asyncio, "CancelledError");
-	Py_DECREF(asyncio);
 	self.throw = PyUnicode_InternFromString("throw");
 	self.close = PyUnicode_InternFromString("close");
 	self.type = (PyTypeObject *)PyType_FromSpec(&cycle_spec);
-	if (self.cancelled == NULL || self.throw == NULL ||
-	    self.close == NULL || self.type == NULL)
+	if (self.throw == NULL || self.close == NULL || self.type == NULL)
 		return -1;
-	return message_init() == -1 ? -1 : port_init(aloop);
+	if (request_init() == -1 || response_init(conf) == -1)
+		return -1;
+	return outcome_init();
 }

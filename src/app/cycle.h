@@ -7,9 +7,11 @@
  * no exception, SystemExit included, gets further.  The application is handed
  * two ports, receive and send, which refer to the cycle.
  *
- *	cycle.c		the coroutine, its end, its failures
- *	port.c		receive, send, and what they return to be awaited
- *	message.c	the messages themselves
+ *	cycle.c		the coroutine; all cycles
+ *	outcome.c	how the application ends, and who is told
+ *	request.c	the events that receive() gives
+ *	message.c	the messages that send() takes
+ *	response.c	what they do to the response
  *
  * References: the set of running cycles holds one until the application's
  * coroutine has ended; http_req.user one until done(); each port one; the
@@ -22,7 +24,9 @@
 
 #include "py/py.h"
 
+#include "app/port.h"
 #include "base/list.h"
+#include "conf/conf.h"
 #include "http/http.h"
 
 /* How far the response has come, by what the application sent. */
@@ -34,16 +38,20 @@ enum cycle_state {
 };
 
 struct cycle {
-	PyObject_HEAD
+	struct port_owner port;
 	struct http_req	*req;		/* NULL: done() was called */
-	PyObject	*coro;		/* application's; NULL: it has ended */
+	PyObject	*application;	/* borrowed; NULL: was called */
+	PyObject	*scope;		/* for that call */
+	PyObject	*coro;		/* what it returned; NULL: has ended */
 	PyObject	*task;
-	nsec_t		 began;		/* when it was called */
+	nsec_t		 began;		/* when the request was handed over */
 	struct list	 node;		/* running cycles */
-	struct list	 waiters;	/* struct wait */
 	enum cycle_state state;
 	struct http_head head;
 	int64_t		 left;		/* promised by Content-Length; -1 */
+	char		*who;		/* the request, after done() */
+	unsigned	 refused_status; /* first refused send()'s; 0: none */
+	bool		 running;	/* a step of the application is */
 	bool		 body_ended;	/* more_body False was handed out */
 	bool		 gone;		/* the client left early */
 	bool		 told_gone;	/* and the application knows */
@@ -52,25 +60,14 @@ struct cycle {
 	bool		 head_only;	/* the response has no body */
 };
 
-/* What receive() and send() return when they have to wait, and receive()
- * always: a small coroutine around one future. */
-struct wait {
-	PyObject_HEAD
-	struct cycle	*cycle;
-	bool		 receives;	/* else: waits for the writer */
-	bool		 over;		/* was awaited */
-	struct list	 node;		/* cycle->waiters, while waiting */
-	PyObject	*future;
-	PyObject	*steps;		/* the future's iterator */
-};
-
 /*
- * Types and free lists: 0, or -1 with an exception.  They stay until the
- * process ends, as names and the module _asgid do: the last code of the
- * application (atexit functions, threads that Python joins, destructors) runs
- * inside the interpreter's end and may still call receive and send.
+ * After port_init.  Types and free lists: 0, or -1 with an exception.  They
+ * stay until the process ends, as names and the module _asgid do: the last
+ * code of the application (atexit functions, threads that Python joins,
+ * destructors) runs inside the interpreter's end and may still call receive
+ * and send.
  */
-int	 cycle_init(PyObject *aloop);
+int	 cycle_init(PyObject *aloop, const struct conf *);
 
 /*
  * The up-calls of the HTTP front; its argument is the application's callable.
@@ -96,26 +93,22 @@ void	 cycle_cancel_all(void);
 /* ---- between the files of the cycle ------------------------------------- */
 
 /* cycle.c */
+/* Is the response an event stream, by its Content-Type? */
+bool	 cycle_is_event_stream(const struct cycle *);
 /* Its response has begun to stream. */
 void	 cycle_on_stream(struct cycle *);
 
-/* port.c */
-int	 port_init(PyObject *aloop);
-/* New reference to the receive or send callable. */
-PyObject *port_new(struct cycle *, bool receives);
-/* Let receive() (or those who wait for the writer) look again. */
-void	 port_wake(struct cycle *, bool receives);
-
-/* message.c */
-int	 message_init(void);
-/* The next message for the application, new reference; NULL without an
- * exception when there is none yet. */
-PyObject *message_receive(struct cycle *);
-/* Take one from it: 0; 1: taken, but the writer is full; -1, exception. */
-int	 message_send(struct cycle *, PyObject *message);
-/* asgid.ClientDisconnected, a subclass of OSError; borrowed. */
-PyObject *message_disconnected(void);
-/* Answer with a status and a short text, if nothing was sent. */
-void	 message_error(struct cycle *, unsigned status, const char *text);
+/* outcome.c */
+/* Its request is about to be over: keep what it was called. */
+void	 outcome_remember(struct cycle *);
+/* The application has returned `value` (stolen). */
+void	 outcome_returned(struct cycle *, PyObject *value);
+/* It has raised what is pending.  Consumes it, but for CancelledError: 0, or
+ * -1 with that one pending, for the Task to see. */
+int	 outcome_failed(struct cycle *);
+/* Nothing more will come from it: what can the client still be told? */
+void	 outcome_settle(struct cycle *, unsigned status, const char *text);
+/* 0, or -1 with an exception. */
+int	 outcome_init(void);
 
 #endif

@@ -2,8 +2,8 @@
  *
  * The lifespan protocol.
  *
- * The application has receive and send, bound to a capsule that it may keep
- * for ever; lifespan_fini cuts the capsule off.  Whatever happens (a message,
+ * The application has receive and send, bound to an owner that it may keep
+ * for ever; lifespan_fini cuts the owner off.  Whatever happens (a message,
  * the end of the task, a deadline) only notes the outcome and schedules the
  * work, which draws the conclusions in a phase of the loop, after a look at
  * the task: an application that reports failure and then raises has failed
@@ -14,21 +14,23 @@
 
 #include <string.h>
 
+#include "app/message.h"
+#include "app/port.h"
 #include "base/log.h"
 #include "base/str.h"
 #include "py/aloop.h"
 #include "py/error.h"
-#include "py/fork.h"
 #include "py/names.h"
 
 /* How long a task may go on after its last word before it is cancelled, and
  * then how long before it is given up. */
 #define PATIENCE	NSEC_PER_SEC
 
-#define PORT		"asgid.lifespan"
-
-/* What the capsule points to after lifespan_fini. */
-static char nobody;
+/* What the application's receive and send refer to, as long as it wants. */
+struct lifespan_owner {
+	struct port_owner port;
+	struct lifespan	*ls;		/* NULL after lifespan_fini */
+};
 
 /* Draw conclusions soon. */
 static void
@@ -51,43 +53,10 @@ cancel_task(struct lifespan *ls)
 	Py_XDECREF(answer);
 }
 
-/* ---- the application's side -------------------------------------------- */
-
-/* Borrowed from the capsule; NULL with an exception after lifespan_fini. */
-static struct lifespan *
-owner(PyObject *port)
-{
-	void *p = PyCapsule_GetPointer(port, PORT);
-
-	fork_check("called receive() or send() of the lifespan");
-	if (p == &nobody) {
-		PyErr_SetString(PyExc_RuntimeError, "The lifespan is over.");
-		return NULL;
-	}
-	return p;
-}
-
-/* A Future with its result set when there is one (borrowed), else pending.
- * New reference. */
-static PyObject *
-make_future(struct lifespan *ls, PyObject *result)
-{
-	PyObject *fut, *none;
-
-	fut = PyObject_CallMethodNoArgs(ls->aloop, names.create_future);
-	if (fut == NULL || result == NULL)
-		return fut;
-	none = PyObject_CallMethodOneArg(fut, names.set_result, result);
-	if (none == NULL)
-		Py_CLEAR(fut);
-	Py_XDECREF(none);
-	return fut;
-}
-
 static bool
-future_done(PyObject *fut)
+task_is_done(struct lifespan *ls)
 {
-	PyObject *answer = PyObject_CallMethodNoArgs(fut, names.done);
+	PyObject *answer = PyObject_CallMethodNoArgs(ls->task, names.done);
 	bool yes = answer != Py_False;
 
 	if (answer == NULL)
@@ -96,69 +65,52 @@ future_done(PyObject *fut)
 	return yes;
 }
 
-/* Borrowed: the first receive() that still waits; one whose wait was
- * cancelled is forgotten. NULL: nobody waits. */
-static PyObject *
-first_waiter(struct lifespan *ls)
-{
-	PyObject *fut;
+/* ---- the application's side -------------------------------------------- */
 
-	while (PyList_GET_SIZE(ls->waiters) > 0) {
-		fut = PyList_GET_ITEM(ls->waiters, 0);
-		if (!future_done(fut))
-			return fut;
-		if (PyList_SetSlice(ls->waiters, 0, 1, NULL) == -1) {
-			error_swallow("lifespan: waiters");
-			return NULL;
-		}
-	}
-	return NULL;
+/* NULL with an exception after lifespan_fini. */
+static struct lifespan *
+lifespan_of(struct port_owner *o)
+{
+	struct lifespan *ls = container_of(o, struct lifespan_owner,
+	    port)->ls;
+
+	if (ls == NULL)
+		PyErr_SetString(PyExc_RuntimeError, "The lifespan is over.");
+	return ls;
 }
 
-/* New reference to a Future with {"type": type}. */
 static PyObject *
-make_event(struct lifespan *ls, PyObject *type)
+make_event(PyObject *type)
 {
-	PyObject *event = PyDict_New(), *fut = NULL;
-
-	if (event != NULL && PyDict_SetItem(event, names.type, type) == 0)
-		fut = make_future(ls, event);
-	Py_XDECREF(event);
-	return fut;
+	return Py_BuildValue("{O:O}", names.type, type);
 }
 
 /* Start-up first, shutdown when it is due, and no third event. */
 static PyObject *
-port_receive(PyObject *port, PyObject *unused UNUSED)
+on_receive(struct port_owner *o)
 {
-	struct lifespan *ls = owner(port);
-	PyObject *fut;
+	struct lifespan *ls = lifespan_of(o);
 
 	if (ls == NULL)
 		return NULL;
 	if (!ls->received) {
 		ls->received = true;
-		return make_event(ls, names.lifespan_startup);
+		return make_event(names.lifespan_startup);
 	}
 	if (ls->phase == LIFESPAN_STOPPING && !ls->shutdown_sent) {
 		ls->shutdown_sent = true;
-		return make_event(ls, names.lifespan_shutdown);
+		return make_event(names.lifespan_shutdown);
 	}
-	(void)first_waiter(ls);		/* keeps the list short */
-	if ((fut = make_future(ls, NULL)) == NULL)
-		return NULL;
-	if (PyList_Append(ls->waiters, fut) == -1)
-		Py_CLEAR(fut);
-	else if (ls->phase >= LIFESPAN_ENDING)
+	if (ls->phase >= LIFESPAN_ENDING)
 		cancel_task(ls);
-	return fut;
+	return NULL;
 }
 
-static const struct message {
+static const struct answer {
 	PyObject		**type;
 	enum lifespan_phase	  phase;	/* in which it is allowed */
 	enum lifespan_outcome	  outcome;
-} messages[] = {
+} answers[] = {
 	{ &names.lifespan_startup_complete, LIFESPAN_STARTING, LIFESPAN_OK },
 	{ &names.lifespan_startup_failed, LIFESPAN_STARTING, LIFESPAN_FAILED },
 	{ &names.lifespan_shutdown_complete, LIFESPAN_STOPPING, LIFESPAN_OK },
@@ -167,35 +119,20 @@ static const struct message {
 };
 
 /* NULL with an exception set. */
-static const struct message *
-find_message(PyObject *dict)
+static const struct answer *
+find_answer(PyObject *message)
 {
-	PyObject *type;
-	int equal;
+	PyObject *type = message_type(message);
+	const struct answer *found = NULL;
 
-	if (!PyDict_Check(dict)) {
-		PyErr_Format(PyExc_TypeError, "An ASGI message is a dict, "
-		    "got %.100s.", Py_TYPE(dict)->tp_name);
-		return NULL;
-	}
-	type = PyDict_GetItemWithError(dict, names.type);	/* borrowed */
-	if (type == NULL) {
-		if (!PyErr_Occurred())
-			PyErr_SetString(PyExc_RuntimeError,
-			    "The ASGI message has no 'type'.");
-		return NULL;
-	}
-	for (size_t i = 0; i < countof(messages); i++) {
-		equal = PyObject_RichCompareBool(type, *messages[i].type,
-		    Py_EQ);
-		if (equal == -1)
-			return NULL;
-		if (equal)
-			return &messages[i];
-	}
-	PyErr_Format(PyExc_RuntimeError,
-	    "Unexpected ASGI message %R in the lifespan protocol.", type);
-	return NULL;
+	for (size_t i = 0; type != NULL && i < countof(answers); i++)
+		if (PyUnicode_Compare(type, *answers[i].type) == 0)
+			found = &answers[i];
+	if (type != NULL && found == NULL)
+		PyErr_Format(PyExc_RuntimeError, "Unexpected ASGI message %R "
+		    "in the lifespan protocol.", type);
+	Py_XDECREF(type);
+	return found;
 }
 
 /* The last line of a text is kept: a traceback's is the exception. */
@@ -214,9 +151,9 @@ remember(struct lifespan *ls, const char *text)
 
 /* The text of a "failed" message, whose absence is no mistake. */
 static void
-log_message(struct lifespan *ls, PyObject *dict)
+log_message(struct lifespan *ls, PyObject *message)
 {
-	PyObject *value = PyDict_GetItemWithError(dict, names.message);
+	PyObject *value = message_get(message, names.message);
 	PyObject *text = value != NULL ? PyObject_Str(value) : NULL;
 	PyObject *bytes = NULL;
 
@@ -227,49 +164,93 @@ log_message(struct lifespan *ls, PyObject *dict)
 		log_err("%s", PyBytes_AS_STRING(bytes));
 		remember(ls, PyBytes_AS_STRING(bytes));
 	}
+	Py_XDECREF(value);
 	Py_XDECREF(text);
 	Py_XDECREF(bytes);
 	if (PyErr_Occurred())
 		error_swallow("lifespan: message");
 }
 
-static PyObject *
-port_send(PyObject *port, PyObject *dict)
+static int
+on_send(struct port_owner *o, PyObject *message)
 {
-	struct lifespan *ls = owner(port);
-	const struct message *m;
+	const struct answer *a;
+	struct lifespan *ls;
 
-	if (ls == NULL || (m = find_message(dict)) == NULL)
-		return NULL;
-	if (m->phase != ls->phase || ls->outcome != LIFESPAN_UNKNOWN) {
+	if (lifespan_of(o) == NULL || (a = find_answer(message)) == NULL)
+		return -1;
+	/* again: the message's own code has run */
+	if ((ls = lifespan_of(o)) == NULL)
+		return -1;
+	if (a->phase != ls->phase || ls->outcome != LIFESPAN_UNKNOWN) {
 		PyErr_Format(PyExc_RuntimeError, "Got invalid state "
 		    "transition on lifespan protocol: %R came at the wrong "
-		    "time.", *m->type);
-		return NULL;
+		    "time.", *a->type);
+		return -1;
 	}
-	if (m->outcome == LIFESPAN_FAILED)
-		log_message(ls, dict);
-	ls->outcome = m->outcome;
+	ls->outcome = a->outcome;
 	wake(ls);
-	return make_future(ls, Py_None);
+	if (a->outcome == LIFESPAN_FAILED)
+		log_message(ls, message);
+	return 0;
+}
+
+static bool
+is_full(struct port_owner *o UNUSED)
+{
+	return false;
+}
+
+static const struct port_ops port_ops = { on_receive, on_send, is_full };
+
+static void
+owner_dealloc(PyObject *o)
+{
+	PyTypeObject *type = Py_TYPE(o);
+
+	type->tp_free(o);
+	Py_DECREF(type);
+}
+
+static PyType_Slot owner_slots[] = {
+	{ Py_tp_dealloc, owner_dealloc },
+	{ 0, NULL }
+};
+
+static PyType_Spec owner_spec = { "asgid.Lifespan",
+	sizeof(struct lifespan_owner), 0, Py_TPFLAGS_DEFAULT |
+	Py_TPFLAGS_DISALLOW_INSTANTIATION | Py_TPFLAGS_IMMUTABLETYPE,
+	owner_slots };
+
+/* 0, or -1 with an exception. */
+static int
+make_owner(struct lifespan *ls)
+{
+	PyTypeObject *type = (PyTypeObject *)PyType_FromSpec(&owner_spec);
+
+	if (type == NULL)
+		return -1;
+	ls->owner = (struct lifespan_owner *)type->tp_alloc(type, 0);
+	Py_DECREF(type);	/* its one instance holds it */
+	if (ls->owner == NULL)
+		return -1;
+	port_owner_init(&ls->owner->port, &port_ops);
+	ls->owner->ls = ls;
+	return 0;
 }
 
 /* Done callback of the task. */
 static PyObject *
-port_ended(PyObject *port, PyObject *task UNUSED)
+on_ended(PyObject *owner, PyObject *task UNUSED)
 {
-	void *p = PyCapsule_GetPointer(port, PORT);
+	struct lifespan *ls = ((struct lifespan_owner *)owner)->ls;
 
-	if (p != &nobody)
-		wake(p);
+	if (ls != NULL)
+		wake(ls);
 	Py_RETURN_NONE;
 }
 
-static PyMethodDef receive_def = { "receive", port_receive, METH_NOARGS,
-	"Wait for the next lifespan event." };
-static PyMethodDef send_def = { "send", port_send, METH_O,
-	"Answer a lifespan event." };
-static PyMethodDef ended_def = { "ended", port_ended, METH_O, NULL };
+static PyMethodDef ended_def = { "ended", on_ended, METH_O, NULL };
 
 /* ---- the task ----------------------------------------------------------- */
 
@@ -308,7 +289,7 @@ look_at_task(struct lifespan *ls)
 {
 	PyObject *exc;
 
-	if (ls->task == NULL || !future_done(ls->task))
+	if (ls->task == NULL || !task_is_done(ls))
 		return;
 	/* the result is an exception that guard() caught, or None */
 	exc = PyObject_CallMethodNoArgs(ls->task, names.result);
@@ -342,8 +323,8 @@ make_coroutine(struct lifespan *ls)
 	    names.asgi, names.version, ls->version,
 	    names.spec_version, names.v2_0,
 	    names.state, ls->state);
-	receive = PyCFunction_New(&receive_def, ls->port);
-	send = PyCFunction_New(&send_def, ls->port);
+	receive = port_receive(&ls->owner->port);
+	send = port_send(&ls->owner->port);
 	guard = app_define(guard_text, "guard");
 	if (scope != NULL && receive != NULL && send != NULL && guard != NULL)
 		coro = PyObject_CallFunctionObjArgs(guard, ls->callable,
@@ -373,7 +354,8 @@ spawn(struct lifespan *ls)
 	Py_DECREF(coro);
 	if (ls->task == NULL)
 		return -1;
-	if ((ended = PyCFunction_New(&ended_def, ls->port)) != NULL)
+	if ((ended = PyCFunction_New(&ended_def,
+	    (PyObject *)ls->owner)) != NULL)
 		none = PyObject_CallMethodOneArg(ls->task,
 		    names.add_done_callback, ended);
 	Py_XDECREF(ended);
@@ -430,7 +412,7 @@ let_end(struct lifespan *ls)
 	if (ls->task == NULL)
 		return;
 	arm(ls, PATIENCE);
-	if (ls->cancels == 0 && first_waiter(ls) != NULL)
+	if (ls->cancels == 0 && !list_empty(&ls->owner->port.receivers))
 		cancel_task(ls);
 }
 
@@ -519,30 +501,10 @@ lifespan_start(struct lifespan *ls, PyObject *aloop, const struct app *app,
 	ls->cb = cb;
 	ls->arg = arg;
 	if ((ls->state = PyDict_New()) == NULL ||
-	    (ls->waiters = PyList_New(0)) == NULL ||
-	    (ls->port = PyCapsule_New(ls, PORT, NULL)) == NULL)
+	    make_owner(ls) == -1)
 		return -1;
 	wake(ls);
 	return 0;
-}
-
-/* Hand lifespan.shutdown to whoever waits; else the next receive() gets it.
- * 0, or -1 with an exception set. */
-static int
-deliver_shutdown(struct lifespan *ls)
-{
-	PyObject *waiter = first_waiter(ls), *event, *none = NULL;
-
-	if (waiter == NULL)
-		return 0;
-	ls->shutdown_sent = true;
-	event = Py_BuildValue("{O:O}", names.type, names.lifespan_shutdown);
-	if (event != NULL)
-		none = PyObject_CallMethodOneArg(waiter, names.set_result,
-		    event);
-	Py_XDECREF(event);
-	Py_XDECREF(none);
-	return none != NULL ? 0 : -1;
 }
 
 void
@@ -562,10 +524,7 @@ lifespan_shutdown(struct lifespan *ls, lifespan_done_f *cb, void *arg)
 	ls->phase = LIFESPAN_STOPPING;
 	ls->outcome = LIFESPAN_UNKNOWN;
 	arm(ls, ls->shutdown);
-	if (deliver_shutdown(ls) == -1) {
-		error_log(LOG_L_ERROR, "lifespan: shutdown");
-		ls->outcome = LIFESPAN_FAILED;
-	}
+	port_wake(&ls->owner->port.receivers);
 }
 
 const char *
@@ -589,13 +548,14 @@ lifespan_fini(struct lifespan *ls)
 	loop_work_del(ls->loop, &ls->work);
 	ls->cb = NULL;
 	buf_fini(&ls->why);
-	if (ls->port != NULL)
-		PyCapsule_SetPointer(ls->port, &nobody);
-	if (ls->task != NULL && !future_done(ls->task))
+	if (ls->owner != NULL) {
+		ls->owner->ls = NULL;
+		port_wake(&ls->owner->port.receivers);
+	}
+	if (ls->task != NULL && !task_is_done(ls))
 		cancel_task(ls);
 	py_drop(&ls->task);
-	py_drop(&ls->waiters);
-	py_drop(&ls->port);
+	Py_CLEAR(ls->owner);
 	py_drop(&ls->state);
 	py_drop(&ls->callable);
 	py_drop(&ls->aloop);

@@ -35,21 +35,22 @@ enum lifespan_outcome {		/* of STARTING or STOPPING */
 	LIFESPAN_FAILED,
 };
 
+struct lifespan_owner;
+
 /* Owned and embedded by the worker; all members are lifespan.c's. */
 struct lifespan {
 	struct loop	*loop;
 	PyObject	*aloop, *callable;	/* owned, as all of these */
 	PyObject	*state;		/* dict */
-	PyObject	*port;		/* capsule: the way to us */
+	struct lifespan_owner *owner;	/* of receive and send */
 	PyObject	*task;		/* NULL: none, or its end was seen */
-	PyObject	*waiters;	/* list of the Futures of receive() */
 	const char	*version;
 	nsec_t		 startup, shutdown;	/* deadlines, 0: none */
 	enum conf_lifespan mode;
 	enum lifespan_phase phase;
 	enum lifespan_outcome outcome;
 	unsigned	 cancels;	/* how often we cancelled the task */
-	bool		 received;	/* the application called receive() */
+	bool		 received;	/* the application awaited receive() */
 	bool		 shutdown_sent;	/* lifespan.shutdown was handed out */
 	struct loop_timer timer;
 	struct loop_work work;		/* looks at all this in a loop phase */
@@ -59,11 +60,12 @@ struct lifespan {
 };
 
 /*
- * Start the application up.  cb(false) means that the worker must not serve
- * (exit status 3); it comes after the task has ended.  Runs nothing of the
- * application yet: that happens in the loop's next turn, so the loop need not
- * run already.  0, or -1 with an exception set; lifespan_fini is due in both
- * cases.  The asyncio loop and the application are referred to until then.
+ * After port_init.  Start the application up.  cb(false) means that the
+ * worker must not serve (exit status 3); it comes after the task has ended.
+ * Runs nothing of the application yet: that happens in the loop's next turn,
+ * so the loop need not run already.  0, or -1 with an exception set;
+ * lifespan_fini is due in both cases.  The asyncio loop and the application
+ * are referred to until then.
  */
 int	 lifespan_start(struct lifespan *, PyObject *aloop,
 	    const struct app *, const struct conf *, lifespan_done_f *cb,

@@ -1,115 +1,14 @@
-/* SPDX-License-Identifier: BSD-3-Clause
- *
- * The messages of receive() and send(): built and checked here only.
- */
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "py/py.h"
-#include "app/cycle.h"
-
-#include <string.h>
+#include "app/message.h"
 
 #include "base/defs.h"
-#include "base/log.h"
 #include "py/names.h"
 
-static struct {
-	PyObject	*empty;			/* b"" */
-	PyObject	*disconnected;		/* exception type */
-} self;
+/* ---- one message -------------------------------------------------------- */
 
 PyObject *
-message_disconnected(void)
-{
-	return self.disconnected;
-}
-
-int
-message_init(void)
-{
-	self.empty = PyBytes_FromStringAndSize(NULL, 0);
-	self.disconnected = PyErr_NewExceptionWithDoc(
-	    "asgid.ClientDisconnected",
-	    "send() was called after the client had gone.",
-	    PyExc_OSError, NULL);
-	return self.empty != NULL && self.disconnected != NULL ? 0 : -1;
-}
-
-/* ---- to the application ------------------------------------------------- */
-
-static PyObject *
-disconnect_message(void)
-{
-	PyObject *d = PyDict_New();
-
-	if (d != NULL &&
-	    PyDict_SetItem(d, names.type, names.http_disconnect) == -1)
-		py_drop(&d);
-	return d;
-}
-
-static PyObject *
-request_message(PyObject *body, bool more)
-{
-	PyObject *d = PyDict_New();
-
-	if (d != NULL && (PyDict_SetItem(d, names.type,
-	    names.http_request) == -1 ||
-	    PyDict_SetItem(d, names.body, body) == -1 ||
-	    PyDict_SetItem(d, names.more_body,
-	    more ? Py_True : Py_False) == -1))
-		py_drop(&d);
-	return d;
-}
-
-/* What has arrived of the body, all of it. */
-static PyObject *
-body_message(struct cycle *c)
-{
-	struct http_req *req = c->req;
-	bool more = !req->body_done;
-	PyObject *body, *d;
-
-	if (req->body.len > 0)
-		body = PyBytes_FromStringAndSize(req->body.data,
-		    (Py_ssize_t)req->body.len);
-	else
-		body = py_ref(self.empty);
-	if (body == NULL)
-		return NULL;
-	d = request_message(body, more);
-	Py_DECREF(body);
-	if (d == NULL)
-		return NULL;
-	buf_reset(&req->body);
-	c->body_ended = !more;
-	if (more)
-		http_want_body(req);
-	return d;
-}
-
-PyObject *
-message_receive(struct cycle *c)
-{
-	struct http_req *req = c->req;
-
-	if (req == NULL || c->state == CYCLE_COMPLETE)
-		return disconnect_message();
-	if (!c->body_ended && (req->body_done || req->body.len > 0))
-		return body_message(c);
-	if (req->gone || c->ending) {
-		c->told_gone = true;
-		return disconnect_message();
-	}
-	if (!c->body_ended)
-		http_want_body(req);
-	return NULL;
-}
-
-/* ---- from the application: helpers -------------------------------------- */
-
-/* New reference to message[key], NULL without an exception if
- * it is missing, with one if the message cannot be asked. */
-static PyObject *
-get(PyObject *message, PyObject *key)
+message_get(PyObject *message, PyObject *key)
 {
 	PyObject *v;
 
@@ -123,108 +22,132 @@ get(PyObject *message, PyObject *key)
 	return v;
 }
 
-static int
-raise_disconnected(struct cycle *c)
+PyObject *
+message_type(PyObject *message)
 {
-	if (!c->gone)
-		log_debug("client has gone: send() raises OSError");
-	c->gone = true;
-	PyErr_SetString(self.disconnected, "the client has disconnected");
-	return -1;
+	PyObject *type;
+
+	if (!PyMapping_Check(message) || PyUnicode_Check(message)) {
+		PyErr_Format(PyExc_TypeError, "An ASGI message is a dict, "
+		    "got %.100s.", Py_TYPE(message)->tp_name);
+		return NULL;
+	}
+	type = message_get(message, names.type);
+	if (type == NULL && !PyErr_Occurred())
+		PyErr_SetString(PyExc_RuntimeError,
+		    "The ASGI message has no 'type'.");
+	if (type != NULL && !PyUnicode_Check(type)) {
+		PyErr_Format(PyExc_TypeError, "The type of an ASGI message "
+		    "is a str, got %.100s.", Py_TYPE(type)->tp_name);
+		py_drop(&type);
+	}
+	return type;
 }
 
-static int
-expected(const char *type, PyObject *got)
+static void
+release_object(void *o)
 {
-	PyErr_Format(PyExc_RuntimeError,
-	    "Expected ASGI message '%s', but got '%U'.", type, got);
-	return -1;
+	Py_DECREF((PyObject *)o);
 }
 
 /* ---- http.response.start ------------------------------------------------ */
 
-static int
-bad_header(enum http_head_error error, PyObject *name)
+/* Can it be read without running anything? */
+static bool
+is_plain(PyObject *pair)
 {
-	static const char *const texts[] = {
-		[HTTP_HEAD_NAME] = "Invalid HTTP header name %R.",
-		[HTTP_HEAD_VALUE] = "Invalid HTTP header value of %R.",
-		[HTTP_HEAD_LENGTH] = "Invalid or contradicting %R.",
-	};
+	PyObject *const *items;
 
-	PyErr_Format(PyExc_RuntimeError, texts[error], name);
-	return -1;
+	if ((!PyTuple_CheckExact(pair) && !PyList_CheckExact(pair)) ||
+	    PySequence_Fast_GET_SIZE(pair) != 2)
+		return false;
+	items = PySequence_Fast_ITEMS(pair);
+	return PyBytes_CheckExact(items[0]) && PyBytes_CheckExact(items[1]);
 }
 
-static int
-add_header(struct cycle *c, PyObject *item)
+static bool
+all_plain(PyObject *headers)
 {
-	PyObject *pair, *name, *value;
-	enum http_head_error error;
-	int rc = -1;
+	Py_ssize_t i, n;
 
-	pair = PySequence_Fast(item,
-	    "a header must be a sequence of name and value");
+	if (!PyList_CheckExact(headers) && !PyTuple_CheckExact(headers))
+		return false;
+	n = PySequence_Fast_GET_SIZE(headers);
+	for (i = 0; i < n; i++)
+		if (!is_plain(PySequence_Fast_GET_ITEM(headers, i)))
+			return false;
+	return true;
+}
+
+/* New reference to bytes proper. */
+static PyObject *
+plain_bytes(PyObject *o)
+{
+	if (PyBytes_Check(o) || PyByteArray_Check(o) || PyMemoryView_Check(o))
+		return PyBytes_FromObject(o);
+	PyErr_Format(PyExc_TypeError, "header names and values must be bytes, "
+	    "bytearray or memoryview, not %s", Py_TYPE(o)->tp_name);
+	return NULL;
+}
+
+/* New reference to (name, value). */
+static PyObject *
+plain_pair(PyObject *item)
+{
+	static const char expected[] =
+	    "a header must be a sequence of name and value";
+	PyObject *pair = PySequence_Fast(item, expected);
+	PyObject *name, *value = NULL, *plain = NULL;
+
+	/* a tuple: what is converted first may change a list */
+	if (pair != NULL)
+		py_set(&pair, PySequence_Tuple(pair));
 	if (pair == NULL)
-		return -1;
-	if (PySequence_Fast_GET_SIZE(pair) != 2) {
-		PyErr_SetString(PyExc_ValueError,
-		    "a header must be a sequence of name and value");
-		goto out;
+		return NULL;
+	if (PyTuple_GET_SIZE(pair) != 2) {
+		PyErr_SetString(PyExc_ValueError, expected);
+		Py_DECREF(pair);
+		return NULL;
 	}
-	name = PySequence_Fast_GET_ITEM(pair, 0);	/* borrowed */
-	value = PySequence_Fast_GET_ITEM(pair, 1);	/* borrowed */
-	if (!PyBytes_Check(name) || !PyBytes_Check(value)) {
-		PyErr_Format(PyExc_TypeError, "header names and values must "
-		    "be bytes, not %s and %s", Py_TYPE(name)->tp_name,
-		    Py_TYPE(value)->tp_name);
-		goto out;
-	}
-	error = http_head_add(&c->head, PyBytes_AS_STRING(name),
-	    (size_t)PyBytes_GET_SIZE(name), PyBytes_AS_STRING(value),
-	    (size_t)PyBytes_GET_SIZE(value));
-	rc = error == HTTP_HEAD_OK ? 0 : bad_header(error, name);
-out:
+	name = plain_bytes(PyTuple_GET_ITEM(pair, 0));
+	if (name != NULL)
+		value = plain_bytes(PyTuple_GET_ITEM(pair, 1));
+	if (value != NULL)
+		plain = PyTuple_Pack(2, name, value);
+	Py_XDECREF(name);
+	Py_XDECREF(value);
 	Py_DECREF(pair);
-	return rc;
+	return plain;
 }
 
-static int
-add_headers(struct cycle *c, PyObject *message)
+/* New reference to a list of such pairs. */
+static PyObject *
+plain_headers(PyObject *headers)
 {
-	PyObject *headers = get(message, names.headers), *it, *item;
-	Py_ssize_t i;
+	PyObject *it = PyObject_GetIter(headers), *list, *item, *pair;
 	int rc = 0;
 
-	if (headers == NULL)
-		return PyErr_Occurred() ? -1 : 0;
-	if (PyList_CheckExact(headers)) {
-		for (i = 0; rc == 0 && i < PyList_GET_SIZE(headers); i++) {
-			/* iterating it may run code that changes the list */
-			item = py_ref(PyList_GET_ITEM(headers, i));
-			rc = add_header(c, item);
-			Py_DECREF(item);
-		}
-		Py_DECREF(headers);
-		return rc;
+	if (it == NULL || (list = PyList_New(0)) == NULL) {
+		Py_XDECREF(it);
+		return NULL;
 	}
-	it = PyObject_GetIter(headers);
-	Py_DECREF(headers);
-	if (it == NULL)
-		return -1;
 	while (rc == 0 && (item = PyIter_Next(it)) != NULL) {
-		rc = add_header(c, item);
+		pair = plain_pair(item);
 		Py_DECREF(item);
+		rc = pair != NULL ? PyList_Append(list, pair) : -1;
+		Py_XDECREF(pair);
 	}
 	Py_DECREF(it);
-	return rc == -1 || PyErr_Occurred() ? -1 : 0;
+	if (PyErr_Occurred())
+		py_drop(&list);
+	return list;
 }
 
 /* 1xx is no final response; 1xx messages have extensions of their own. */
 static int
-status_of(PyObject *message, unsigned *status)
+read_status(PyObject *message, unsigned *status)
 {
-	PyObject *v = get(message, names.status);
+	PyObject *v = message_get(message, names.status);
 	long n = -1;
 
 	if (v != NULL && PyLong_Check(v))
@@ -248,44 +171,32 @@ status_of(PyObject *message, unsigned *status)
 }
 
 static int
-take_start(struct cycle *c, PyObject *message)
+read_start(PyObject *message, struct message *m)
 {
-	unsigned status;
+	PyObject *headers;
 
-	if (status_of(message, &status) == -1)
+	if (read_status(message, &m->status) == -1)
 		return -1;
-	http_head_reset(&c->head, status);
-	if (add_headers(c, message) == -1)
-		return -1;
-	if (c->head.text.failed) {
-		PyErr_NoMemory();
-		return -1;
-	}
-	c->head_only = status == 204 || status == 304 ||
-	    str_eq(c->req->method, STR("HEAD"));
-	c->left = c->head_only ? -1 : c->head.length;
-	c->state = CYCLE_STARTED;
-	return 0;
+	headers = message_get(message, names.headers);
+	if (headers == NULL)
+		return PyErr_Occurred() ? -1 : 0;
+	if (!all_plain(headers))
+		py_set(&headers, plain_headers(headers));
+	m->headers = headers;
+	return headers != NULL ? 0 : -1;
 }
 
 /* ---- http.response.body ------------------------------------------------- */
 
-static void
-release_object(void *o)
-{
-	Py_DECREF((PyObject *)o);
-}
-
 /* Bytes are kept by reference; what may change is copied. */
 static int
-data_of(PyObject *message, struct http_data *d)
+read_data(PyObject *message, struct http_data *d)
 {
-	PyObject *body = get(message, names.body);
+	PyObject *body = message_get(message, names.body);
 
-	*d = (struct http_data){ .p = "" };
 	if (body == NULL)
 		return PyErr_Occurred() ? -1 : 0;
-	if (!PyBytes_CheckExact(body)) {
+	if (body != Py_None && !PyBytes_CheckExact(body)) {
 		if (!PyObject_CheckBuffer(body)) {
 			PyErr_Format(PyExc_TypeError, "body must be bytes, "
 			    "bytearray or memoryview, not %s",
@@ -297,7 +208,7 @@ data_of(PyObject *message, struct http_data *d)
 		if (body == NULL)
 			return -1;
 	}
-	if (PyBytes_GET_SIZE(body) == 0) {
+	if (body == Py_None || PyBytes_GET_SIZE(body) == 0) {
 		Py_DECREF(body);
 		return 0;
 	}
@@ -309,155 +220,51 @@ data_of(PyObject *message, struct http_data *d)
 }
 
 static int
-more_of(PyObject *message)
+read_body(PyObject *message, struct message *m)
 {
-	PyObject *v = get(message, names.more_body);
-	int more;
+	PyObject *v = message_get(message, names.more_body);
+	int more = v != NULL ? PyObject_IsTrue(v) : 0;
 
-	if (v == NULL)
-		return PyErr_Occurred() ? -1 : 0;
-	more = PyObject_IsTrue(v);
-	Py_DECREF(v);
-	return more;
-}
-
-/*
- * Keep to what Content-Length promised.  Too long: what was promised is sent,
- * too short: what there is; both times the connection ends, so that the
- * client can tell, and the application is told.
- */
-static const char *
-measure(struct cycle *c, struct http_data *d, bool more)
-{
-	if (c->left == -1)
-		return NULL;
-	if ((int64_t)d->n > c->left) {
-		d->n = (size_t)c->left;
-		c->left = 0;
-		return "Response content longer than Content-Length";
-	}
-	c->left -= (int64_t)d->n;
-	return !more && c->left > 0 ?
-	    "Response content shorter than Content-Length" : NULL;
-}
-
-static int
-stream(struct cycle *c, struct http_data d, bool end)
-{
-	int rc;
-
-	if (c->state == CYCLE_STARTED && http_start(c->req, &c->head) == -1) {
-		if (d.release != NULL)
-			d.release(d.owner);
+	Py_XDECREF(v);
+	if (more == -1 || PyErr_Occurred())
 		return -1;
-	}
-	if (c->state == CYCLE_STARTED) {
-		c->state = CYCLE_STREAMING;
-		cycle_on_stream(c);
-	}
-	rc = http_send(c->req, d);
-	if (end && rc != -1 && c->req != NULL)
-		http_end(c->req);
-	return rc;
+	m->more = more;
+	return read_data(message, &m->body);
 }
 
-/* What the exchange needs no more: the client has all that was promised. */
-static int
-after_done(struct cycle *c, struct http_data d, bool more)
+/* ---- whole ones --------------------------------------------------------- */
+
+int
+message_begin(struct message *m, PyObject *message)
 {
-	if (d.release != NULL)
-		d.release(d.owner);
-	if (c->gone || c->state != CYCLE_STREAMING)
-		return raise_disconnected(c);
-	if (!more)
-		c->state = CYCLE_COMPLETE;
+	*m = (struct message){ .kind = MESSAGE_UNKNOWN, .body = { .p = "" } };
+	if ((m->type = message_type(message)) == NULL)
+		return -1;
+	if (PyUnicode_Compare(m->type, names.http_response_start) == 0)
+		m->kind = MESSAGE_START;
+	else if (PyUnicode_Compare(m->type, names.http_response_body) == 0)
+		m->kind = MESSAGE_BODY;
 	return 0;
 }
 
-static int
-take_body(struct cycle *c, PyObject *message)
-{
-	int more = more_of(message), rc;
-	struct http_data d;
-	const char *wrong;
-
-	if (more == -1 || data_of(message, &d) == -1)
-		return -1;
-	if (c->req == NULL)
-		return after_done(c, d, more);
-	wrong = measure(c, &d, more);
-	if (wrong != NULL)
-		c->head.close = true;
-	if (c->state == CYCLE_STARTED && !more && (c->left <= 0 ||
-	    c->head_only))
-		rc = http_reply(c->req, &c->head, d);
-	else
-		rc = stream(c, d, !more || wrong != NULL);
-	if (rc == -1)
-		return raise_disconnected(c);
-	if (!more || wrong != NULL) {
-		c->state = CYCLE_COMPLETE;
-		port_wake(c, true);
-	}
-	if (wrong == NULL)
-		return rc;
-	if (c->req != NULL)
-		http_close_after(c->req);
-	PyErr_SetString(PyExc_RuntimeError, wrong);
-	return -1;
-}
-
-/* ---- send() ------------------------------------------------------------- */
-
 int
-message_send(struct cycle *c, PyObject *message)
+message_read(struct message *m, PyObject *message)
 {
-	PyObject *type = get(message, names.type);
-	bool start, body;
-	int rc;
-
-	if (type == NULL) {
-		if (!PyErr_Occurred())
-			PyErr_SetString(PyExc_RuntimeError,
-			    "an ASGI message without type was sent");
-		return -1;
+	switch (m->kind) {
+	case MESSAGE_START:
+		return read_start(message, m);
+	case MESSAGE_BODY:
+		return read_body(message, m);
+	default:
+		return 0;
 	}
-	if (!PyUnicode_Check(type)) {
-		PyErr_SetString(PyExc_TypeError, "type must be a str");
-		Py_DECREF(type);
-		return -1;
-	}
-	start = PyUnicode_Compare(type, names.http_response_start) == 0;
-	body = !start &&
-	    PyUnicode_Compare(type, names.http_response_body) == 0;
-	/* who was told must know; others may answer a half-closed client */
-	if (c->told_gone || (c->req == NULL && c->state < CYCLE_STREAMING))
-		rc = raise_disconnected(c);
-	else if (c->state == CYCLE_COMPLETE) {
-		PyErr_Format(PyExc_RuntimeError, "Unexpected ASGI message "
-		    "'%U' sent, after response already completed.", type);
-		rc = -1;
-	} else if (c->state == CYCLE_EMPTY)
-		rc = start ? take_start(c, message) :
-		    expected("http.response.start", type);
-	else
-		rc = body ? take_body(c, message) :
-		    expected("http.response.body", type);
-	Py_DECREF(type);
-	return rc;
 }
 
 void
-message_error(struct cycle *c, unsigned status, const char *text)
+message_end(struct message *m)
 {
-	struct http_data d = { .p = text, .n = strlen(text) };
-
-	if (c->req == NULL || c->state > CYCLE_STARTED)
-		return;
-	http_head_reset(&c->head, status);
-	http_head_add(&c->head, "content-type", 12,
-	    "text/plain; charset=utf-8", 25);
-	c->head.close = true;
-	c->state = CYCLE_COMPLETE;
-	http_reply(c->req, &c->head, d);
+	py_drop(&m->type);
+	py_drop(&m->headers);
+	if (m->body.release != NULL)
+		m->body.release(m->body.owner);
 }

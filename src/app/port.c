@@ -1,367 +1,134 @@
-/* SPDX-License-Identifier: BSD-3-Clause
- *
- * receive and send: two kinds of callables that refer to their cycle, and
- * what they return.  send() takes the message when it is called; what it
- * returns is one constant object that is done already, or, above the
- * high-water mark, a wait.  receive() returns a wait, which looks for a
- * message when it is awaited.  Both kinds of awaitables are coroutines to
- * asyncio (send, throw, close, __await__), so that create_task(receive())
- * works.
- */
+/* SPDX-License-Identifier: BSD-3-Clause */
 #include "py/py.h"
-#include "app/cycle.h"
+#include "app/port.h"
 
 #include <stddef.h>
 
+#include "app/load.h"
 #include "base/defs.h"
-#include "py/fork.h"
-#include "py/names.h"
+#include "py/error.h"
 #include "py/pool.h"
 
 struct port {
 	PyObject_HEAD
 	vectorcallfunc	 call;
-	struct cycle	*cycle;
+	struct port_owner *owner;
+	PyObject	*weakrefs;
 };
 
 static struct {
-	PyTypeObject	*port, *wait, *done;
-	PyObject	*sent;		/* the one object of type done */
-	PyObject	*aloop;
-	PyObject	*future;	/* asyncio.Future */
-	PyObject	*loop_kw;	/* ("loop",) */
-	struct pool	 ports, waits;
-} self = { .ports = POOL_INIT(ports), .waits = POOL_INIT(waits) };
+	PyTypeObject	*type;
+	PyObject	*receive, *send;	/* the names */
+	PyObject	*old_mark, *mark;	/* of coroutine functions */
+	struct pool	 pool;
+} self = { .pool = POOL_INIT(ports) };
 
-/* ---- a future to wait for ----------------------------------------------- */
-
-static PyObject *
-future_new(void)
-{
-	PyObject *args[] = { self.aloop };
-
-	return PyObject_Vectorcall(self.future, args, 0, self.loop_kw);
-}
-
-static void
-future_wake(PyObject *future)
-{
-	PyObject *done, *r = NULL;
-
-	done = PyObject_CallMethodNoArgs(future, names.done);
-	if (done == Py_False)
-		r = PyObject_CallMethodOneArg(future, names.set_result,
-		    Py_None);
-	Py_XDECREF(done);
-	Py_XDECREF(r);
-	if (PyErr_Occurred())
-		PyErr_WriteUnraisable(future);
-}
-
-void
-port_wake(struct cycle *c, bool receives)
-{
-	struct list *pos, *tmp;
-	struct wait *w;
-
-	list_foreach_safe(pos, tmp, &c->waiters) {
-		w = list_entry(pos, struct wait, node);
-		if (w->receives == receives)
-			future_wake(w->future);
-	}
-}
-
-/* ---- waiting ------------------------------------------------------------ */
-
-static struct wait *
-wait_new(struct cycle *c, bool receives)
-{
-	struct wait *w = (struct wait *)pool_get(&self.waits, self.wait);
-
-	if (w == NULL)
-		return NULL;
-	Py_INCREF(c);
-	w->cycle = c;
-	w->receives = receives;
-	w->over = false;
-	list_init(&w->node);
-	w->future = w->steps = NULL;
-	return w;
-}
-
-/* Not waiting any more; the future may be somebody else's to cancel. */
-static void
-wait_leave(struct wait *w)
-{
-	list_remove(&w->node);
-	Py_CLEAR(w->steps);
-	Py_CLEAR(w->future);
-}
-
-static void
-wait_dealloc(struct wait *w)
-{
-	wait_leave(w);
-	Py_CLEAR(w->cycle);
-	if (!pool_put(&self.waits, (PyObject *)w))
-		pool_discard((PyObject *)w);
-}
-
-static int
-wait_begin(struct wait *w)
-{
-	if ((w->future = future_new()) == NULL)
-		return -1;
-	w->steps = PyObject_GetIter(w->future);
-	if (w->steps == NULL)
-		return -1;
-	list_append(&w->cycle->waiters, &w->node);
-	return 0;
-}
-
-/* What is awaited for, if it is there: a new reference, or NULL without an
- * exception to wait (again). */
-static PyObject *
-wait_outcome(struct wait *w)
-{
-	if (w->receives)
-		return message_receive(w->cycle);
-	return py_ref(Py_None);
-}
-
-static PySendResult
-wait_send(struct wait *w, PyObject *arg, PyObject **result)
-{
-	PySendResult r;
-
-	fork_check("awaited receive() or send()");
-	*result = NULL;
-	if (w->over) {
-		PyErr_SetString(PyExc_RuntimeError,
-		    "cannot reuse already awaited coroutine");
-		return PYGEN_ERROR;
-	}
-	for (;;) {
-		if (w->steps != NULL) {
-			r = PyIter_Send(w->steps, arg, result);
-			if (r == PYGEN_NEXT)
-				return r;
-			wait_leave(w);
-			if (r == PYGEN_ERROR)
-				break;
-			Py_CLEAR(*result);
-		} else if (!w->receives && wait_begin(w) == 0)
-			continue;	/* the writer is full: once at least */
-		*result = PyErr_Occurred() ? NULL : wait_outcome(w);
-		if (*result != NULL) {
-			w->over = true;
-			return PYGEN_RETURN;
-		}
-		if (PyErr_Occurred() || wait_begin(w) == -1)
-			break;
-	}
-	w->over = true;
-	wait_leave(w);
-	return PYGEN_ERROR;
-}
-
-static PyObject *
-wait_send_method(PyObject *w, PyObject *arg)
-{
-	PyObject *result;
-	PySendResult r = wait_send((struct wait *)w, arg, &result);
-
-	return py_step(r, result);
-}
-
-static PyObject *
-wait_next(PyObject *w)
-{
-	return wait_send_method(w, Py_None);
-}
-
-/* throw(type[, value[, traceback]]): make it pending. */
-static void
-raise_args(PyObject *args)
-{
-	PyObject *type, *value = NULL, *tb = NULL;
-
-	if (!PyArg_UnpackTuple(args, "throw", 1, 3, &type, &value, &tb))
-		return;
-	if (PyExceptionInstance_Check(type))
-		PyErr_SetObject((PyObject *)Py_TYPE(type), type);
-	else if (value != NULL && PyExceptionInstance_Check(value))
-		PyErr_SetObject(type, value);
-	else if (PyExceptionClass_Check(type))
-		PyErr_SetObject(type, value);
-	else
-		PyErr_SetString(PyExc_TypeError,
-		    "exceptions must derive from BaseException");
-}
-
-static PyObject *
-wait_throw(PyObject *o, PyObject *args)
-{
-	struct wait *w = (struct wait *)o;
-
-	wait_leave(w);
-	w->over = true;
-	raise_args(args);
-	return NULL;
-}
-
-static PyObject *
-wait_close(PyObject *o, PyObject *unused UNUSED)
-{
-	struct wait *w = (struct wait *)o;
-
-	wait_leave(w);
-	w->over = true;
-	Py_RETURN_NONE;
-}
-
-static PyMethodDef wait_methods[] = {
-	{ "send", wait_send_method, METH_O, NULL },
-	{ "throw", wait_throw, METH_VARARGS, NULL },
-	{ "close", wait_close, METH_NOARGS, NULL },
-	{ NULL, NULL, 0, NULL }
-};
-
-static PyType_Slot wait_slots[] = {
-	{ Py_tp_dealloc, wait_dealloc },
-	{ Py_tp_methods, wait_methods },
-	{ Py_tp_iter, PyObject_SelfIter },
-	{ Py_tp_iternext, wait_next },
-	{ Py_am_await, PyObject_SelfIter },
-	{ Py_am_send, wait_send },
-	{ 0, NULL }
-};
-
-static PyType_Spec wait_spec = { "asgid.Wait", sizeof(struct wait), 0,
-	Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-	Py_TPFLAGS_IMMUTABLETYPE, wait_slots };
-
-/* ---- done already ------------------------------------------------------- */
-
-static PySendResult
-done_send(PyObject *o UNUSED, PyObject *arg UNUSED, PyObject **result)
-{
-	*result = py_ref(Py_None);
-	return PYGEN_RETURN;
-}
-
-static PyObject *
-done_send_method(PyObject *o UNUSED, PyObject *arg UNUSED)
-{
-	PyErr_SetNone(PyExc_StopIteration);
-	return NULL;
-}
-
-static PyObject *
-done_next(PyObject *o UNUSED)
-{
-	return NULL;		/* StopIteration, without an object */
-}
-
-static PyObject *
-done_throw(PyObject *o UNUSED, PyObject *args)
-{
-	raise_args(args);
-	return NULL;
-}
-
-static PyObject *
-done_close(PyObject *o UNUSED, PyObject *unused UNUSED)
-{
-	Py_RETURN_NONE;
-}
-
-static PyMethodDef done_methods[] = {
-	{ "send", done_send_method, METH_O, NULL },
-	{ "throw", done_throw, METH_VARARGS, NULL },
-	{ "close", done_close, METH_NOARGS, NULL },
-	{ NULL, NULL, 0, NULL }
-};
-
-static PyType_Slot done_slots[] = {
-	{ Py_tp_methods, done_methods },
-	{ Py_tp_iter, PyObject_SelfIter },
-	{ Py_tp_iternext, done_next },
-	{ Py_am_await, PyObject_SelfIter },
-	{ Py_am_send, done_send },
-	{ 0, NULL }
-};
-
-static PyType_Spec done_spec = { "asgid.Sent", sizeof(PyObject), 0,
-	Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION |
-	Py_TPFLAGS_IMMUTABLETYPE, done_slots };
-
-/* ---- the callables ------------------------------------------------------ */
+/* ---- calls -------------------------------------------------------------- */
 
 static PyObject *
 call_receive(PyObject *o, PyObject *const *args UNUSED, size_t nargsf,
     PyObject *kwnames)
 {
-	fork_check("called receive()");
 	if (PyVectorcall_NARGS(nargsf) != 0 || kwnames != NULL) {
 		PyErr_SetString(PyExc_TypeError,
 		    "receive() takes no arguments");
 		return NULL;
 	}
-	return (PyObject *)wait_new(((struct port *)o)->cycle, true);
+	return await_receive(((struct port *)o)->owner);
 }
 
 static PyObject *
 call_send(PyObject *o, PyObject *const *args, size_t nargsf,
     PyObject *kwnames)
 {
-	struct cycle *c = ((struct port *)o)->cycle;
 	Py_ssize_t n = PyVectorcall_NARGS(nargsf) +
 	    (kwnames != NULL ? PyTuple_GET_SIZE(kwnames) : 0);
-	int rc;
 
-	fork_check("called send()");
 	if (n != 1) {
 		PyErr_Format(PyExc_TypeError,
 		    "send() takes one argument, the message (%zd given)", n);
 		return NULL;
 	}
-	rc = message_send(c, args[0]);
-	if (rc == -1)
-		return NULL;
-	return rc == 0 ? py_ref(self.sent) : (PyObject *)wait_new(c, false);
+	return await_send(((struct port *)o)->owner, args[0]);
 }
 
-PyObject *
-port_new(struct cycle *c, bool receives)
+/* ---- the type ----------------------------------------------------------- */
+
+static PyObject *
+port_new(struct port_owner *owner, vectorcallfunc call)
 {
-	struct port *p = (struct port *)pool_get(&self.ports, self.port);
+	struct port *p = (struct port *)pool_get(&self.pool, self.type);
 
 	if (p == NULL)
 		return NULL;
-	Py_INCREF(c);
-	p->cycle = c;
-	p->call = receives ? call_receive : call_send;
+	Py_INCREF(owner);
+	p->owner = owner;
+	p->call = call;
+	p->weakrefs = NULL;
 	return (PyObject *)p;
+}
+
+PyObject *
+port_receive(struct port_owner *owner)
+{
+	return port_new(owner, call_receive);
+}
+
+PyObject *
+port_send(struct port_owner *owner)
+{
+	return port_new(owner, call_send);
 }
 
 static void
 port_dealloc(struct port *p)
 {
-	Py_CLEAR(p->cycle);
-	if (!pool_put(&self.ports, (PyObject *)p))
+	if (p->weakrefs != NULL)
+		PyObject_ClearWeakRefs((PyObject *)p);
+	Py_CLEAR(p->owner);
+	if (!pool_put(&self.pool, (PyObject *)p))
 		pool_discard((PyObject *)p);
 }
 
 static PyObject *
-port_repr(struct port *p)
+get_name(PyObject *o, void *closure UNUSED)
+{
+	return py_ref(((struct port *)o)->call == call_receive ?
+	    self.receive : self.send);
+}
+
+static PyObject *
+port_repr(PyObject *o)
 {
 	return PyUnicode_FromFormat("<asgid %s at %p>",
-	    p->call == call_receive ? "receive" : "send", p->cycle);
+	    ((struct port *)o)->call == call_receive ? "receive" : "send",
+	    ((struct port *)o)->owner);
 }
+
+/* asyncio.iscoroutinefunction() and inspect's (from 3.12 on) look for these
+ * where there is no code object. */
+static PyObject *
+get_mark(PyObject *o UNUSED, void *mark)
+{
+	PyObject *value = *(PyObject **)mark;
+
+	if (value == NULL)
+		PyErr_SetNone(PyExc_AttributeError);
+	return py_ref(value);
+}
+
+static PyGetSetDef port_getset[] = {
+	{ "__name__", get_name, NULL, NULL, NULL },
+	{ "__qualname__", get_name, NULL, NULL, NULL },
+	{ "_is_coroutine", get_mark, NULL, NULL, &self.old_mark },
+	{ "_is_coroutine_marker", get_mark, NULL, NULL, &self.mark },
+	{ NULL, NULL, NULL, NULL, NULL }
+};
 
 static PyMemberDef port_members[] = {
 	{ "__vectorcalloffset__", T_PYSSIZET, offsetof(struct port, call),
+	    READONLY, NULL },
+	{ "__weaklistoffset__", T_PYSSIZET, offsetof(struct port, weakrefs),
 	    READONLY, NULL },
 	{ NULL, 0, 0, 0, NULL }
 };
@@ -371,6 +138,7 @@ static PyType_Slot port_slots[] = {
 	{ Py_tp_repr, port_repr },
 	{ Py_tp_call, PyVectorcall_Call },
 	{ Py_tp_members, port_members },
+	{ Py_tp_getset, port_getset },
 	{ 0, NULL }
 };
 
@@ -381,23 +149,52 @@ static PyType_Spec port_spec = { "asgid.Port", sizeof(struct port), 0,
 
 /* ---- life --------------------------------------------------------------- */
 
+static const char mark_text[] =
+    "import inspect\n"
+    "def mark():\n"
+    "    def function(): pass\n"
+    "    inspect.markcoroutinefunction(function)\n"
+    "    return function._is_coroutine_marker\n";
+
+/* New reference, or NULL where this version of Python has none. */
+static PyObject *
+find_mark(void)
+{
+	PyObject *mark = app_define(mark_text, "mark"), *found = NULL;
+
+	if (mark != NULL)
+		found = PyObject_CallNoArgs(mark);
+	Py_XDECREF(mark);
+	if (found == NULL)
+		error_swallow("inspect.markcoroutinefunction");
+	return found;
+}
+
+/* The same for what asyncio goes by. */
+static PyObject *
+find_old_mark(void)
+{
+	PyObject *m = PyImport_ImportModule("asyncio.coroutines");
+	PyObject *found = NULL;
+
+	if (m != NULL)
+		found = PyObject_GetAttrString(m, "_is_coroutine");
+	Py_XDECREF(m);
+	if (found == NULL)
+		error_swallow("asyncio.coroutines._is_coroutine");
+	return found;
+}
+
 int
 port_init(PyObject *aloop)
 {
-	PyObject *asyncio = PyImport_ImportModule("asyncio");
-
-	if (asyncio == NULL)
+	if (await_init(aloop) == -1)
 		return -1;
-	self.aloop = py_ref(aloop);
-	self.future = PyObject_GetAttrString(asyncio, "Future");
-	Py_DECREF(asyncio);
-	self.loop_kw = Py_BuildValue("(s)", "loop");
-	self.port = (PyTypeObject *)PyType_FromSpec(&port_spec);
-	self.wait = (PyTypeObject *)PyType_FromSpec(&wait_spec);
-	self.done = (PyTypeObject *)PyType_FromSpec(&done_spec);
-	if (self.future == NULL || self.loop_kw == NULL ||
-	    self.port == NULL || self.wait == NULL || self.done == NULL)
-		return -1;
-	self.sent = self.done->tp_alloc(self.done, 0);
-	return self.sent != NULL ? 0 : -1;
+	self.old_mark = find_old_mark();
+	self.mark = find_mark();
+	self.receive = PyUnicode_InternFromString("receive");
+	self.send = PyUnicode_InternFromString("send");
+	self.type = (PyTypeObject *)PyType_FromSpec(&port_spec);
+	return self.receive != NULL && self.send != NULL &&
+	    self.type != NULL ? 0 : -1;
 }

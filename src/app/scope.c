@@ -329,8 +329,10 @@ scope_init(const struct conf *conf, const struct app *app, PyObject *state)
 	self.root_path = conf->root_path;
 	self.root_len = strlen(conf->root_path);
 	self.empty = PyBytes_FromStringAndSize(NULL, 0);
+	/* 2.4 is the version in which send() began to raise */
 	self.asgi = Py_BuildValue("{OsOO}", names.version, app->version,
-	    names.spec_version, names.v2_5);
+	    names.spec_version, conf->application_send_after_disconnect ==
+	    CONF_LOST_IGNORE ? names.v2_3 : names.v2_5);
 	self.template = PyDict_New();
 	if (self.empty == NULL || self.asgi == NULL || self.template == NULL)
 		return -1;

@@ -14,6 +14,12 @@
 #include "conf/conf_priv.h"
 #include "conf/cpus.h"
 
+static const char *const application_send_after_disconnect_names[] = {
+	[CONF_LOST_RAISE] = "raise",
+	[CONF_LOST_IGNORE] = "ignore",
+	NULL
+};
+
 static const char *const lifespan_names[] = {
 	[CONF_LIFESPAN_AUTO] = "auto",
 	[CONF_LIFESPAN_ON] = "on",

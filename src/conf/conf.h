@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mono.h"
 
+enum conf_lost { CONF_LOST_RAISE, CONF_LOST_IGNORE };
 enum conf_lifespan { CONF_LIFESPAN_AUTO, CONF_LIFESPAN_ON, CONF_LIFESPAN_OFF };
 enum conf_interface { CONF_ASGI_AUTO, CONF_ASGI3, CONF_ASGI2 };
 

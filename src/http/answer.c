@@ -190,10 +190,15 @@ http_send(struct http_req *req, struct http_data d)
 			c->aborted = true;
 		conn_resume(c);
 	}
-	if (c->dead || c->aborted)
-		return -1;
-	c->out_waiting = c->out.bytes > HTTP_HIGH_WATER;
-	return c->out_waiting;
+	if (c->out.bytes > HTTP_HIGH_WATER)
+		c->out_full = true;	/* until conn_wake_writer() */
+	return c->dead || c->aborted ? -1 : 0;
+}
+
+bool
+http_is_full(struct http_req *req)
+{
+	return conn_of(req)->out_full;
 }
 
 void

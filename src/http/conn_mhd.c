@@ -85,8 +85,8 @@ conn_let_go(struct conn *c)
 void
 conn_wake_writer(struct conn *c)
 {
-	if (c->out_waiting && c->out.bytes <= HTTP_LOW_WATER) {
-		c->out_waiting = false;
+	if (c->out_full && c->out.bytes <= HTTP_LOW_WATER) {
+		c->out_full = false;
 		if (c->dispatched)
 			c->front->ops->drained(&c->req);
 	}
@@ -373,7 +373,7 @@ rest(struct conn *c, bool ok)
 	c->resp = NULL;
 	c->dispatched = c->want_body = c->aborted = c->counted = false;
 	c->out_end = c->out_cut = c->out_flushed = false;
-	c->out_chunked = c->out_waiting = false;
+	c->out_chunked = c->out_full = false;
 	c->status = 0;
 	c->body_bytes = c->body_in = 0;
 	c->started = 0;

@@ -96,9 +96,11 @@ int	 http_reply(struct http_req *, const struct http_head *,
  * for HTTP/1.0) when that is HTTP_LENGTH_NONE. 0, or -1: gone.
  */
 int	 http_start(struct http_req *, const struct http_head *);
-/* Add to it. 1: above the high-water mark, wait for drained(); 0; -1: gone.
- * The data are taken over in any case. */
+/* Add to it. 0, or -1: gone. The data are taken over in any case. */
 int	 http_send(struct http_req *, struct http_data);
+/* Is too much of it unsent? From above the high-water mark until below the
+ * low one, when drained() is called. */
+bool	 http_is_full(struct http_req *);
 /* It is complete. */
 void	 http_end(struct http_req *);
 /* It will never be: what was sent so far goes out, then the connection is

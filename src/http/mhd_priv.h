@@ -118,7 +118,7 @@ struct conn {
 	bool		 out_end;	/* nothing will be added */
 	bool		 out_cut;	/* .. and it is not complete */
 	bool		 out_chunked;	/* direct: chunk framing is ours */
-	bool		 out_waiting;	/* above the high-water mark */
+	bool		 out_full;	/* above the high-water mark */
 	bool		 out_flushed;	/* direct: all went to the kernel */
 	uint64_t	 acked;		/* at the last write deadline */
 

@@ -167,17 +167,33 @@ out:
 	return r != NULL ? 0 : -1;
 }
 
+/* The application's factory is called for each request: what it sets stays
+ * with the task that it makes. */
+static PyObject *
+call_factory(struct core *c, PyObject *coro)
+{
+	PyObject *context = PyContext_CopyCurrent(), *task = NULL;
+
+	if (context == NULL)
+		return NULL;
+	if (PyContext_Enter(context) == 0) {
+		task = PyObject_CallMethodOneArg((PyObject *)c,
+		    c->st->str_create_task, coro);
+		if (PyContext_Exit(context) == -1)
+			py_drop(&task);
+	}
+	Py_DECREF(context);
+	return task;
+}
+
 static PyObject *
 spawn_captured(struct core *c, PyObject *coro, bool factory)
 {
 	PyObject *task;
 
 	capture_begin(c);
-	if (factory)
-		task = PyObject_CallMethodOneArg((PyObject *)c,
-		    c->st->str_create_task, coro);
-	else
-		task = make_task(c, coro, c->spawn_kwargs);
+	task = factory ? call_factory(c, coro) :
+	    make_task(c, coro, c->spawn_kwargs);
 	if (task == NULL)
 		capture_drop(c);
 	else if (captured_run(c) == -1)

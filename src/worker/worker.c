@@ -23,6 +23,7 @@
 #include "app/cycle.h"
 #include "app/lifespan.h"
 #include "app/load.h"
+#include "app/port.h"
 #include "app/scope.h"
 #include "base/date.h"
 #include "base/defs.h"
@@ -396,8 +397,10 @@ load_application(void)
 static int
 start_application(void)
 {
-	if (lifespan_start(&self.lifespan, self.aloop, &self.app, self.conf,
-	    on_started, NULL) == -1 || cycle_init(self.aloop) == -1 ||
+	if (port_init(self.aloop) == -1 ||
+	    lifespan_start(&self.lifespan, self.aloop, &self.app, self.conf,
+	    on_started, NULL) == -1 ||
+	    cycle_init(self.aloop, self.conf) == -1 ||
 	    scope_init(self.conf, &self.app,
 	    lifespan_state(&self.lifespan)) == -1) {
 		error_log(LOG_L_CRITICAL, "cannot start the application");

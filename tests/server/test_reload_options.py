@@ -297,6 +297,8 @@ CASES = {
     "interface": case('"asgi3"', '"asgi2"', fact("asgi"), "3.0", "2.0",
                       app='"facts:either"'),
     "lifespan": case('"on"', '"off"', fact("lifespan"), True, False),
+    "application.send_after_disconnect": case(
+        '"raise"', '"ignore"', fact("spec"), "2.5", "2.3"),
     "root_path": case('""', '"/api"', fact("root_path"), "", "/api"),
     "server_header": case('"one"', '"two"', header("server"), "one", "two"),
     "python.venv": case('""', '"{tmp}/venv"', fact("prefix"),

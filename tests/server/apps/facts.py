@@ -24,6 +24,7 @@ async def f_facts(scope, receive, send):
     os.umask(mask)
     await reply(send, json.dumps(SEEN | {
         "root_path": scope["root_path"], "asgi": scope["asgi"]["version"],
+        "spec": scope["asgi"]["spec_version"],
         "umask": mask, "uid": os.getuid(), "gid": os.getgid(),
         "app_dir": sys.path[0], "prefix": sys.prefix}))
 

@@ -12,6 +12,7 @@
 
 #include "app/lifespan.h"
 #include "app/load.h"
+#include "app/port.h"
 #include "py/aloop.h"
 #include "py/error.h"
 #include "py/host.h"
@@ -468,6 +469,7 @@ run_init(struct run *run, const char *options, const char *body)
 	    buf_str(&why));
 	run->loop = aloop_new();
 	ck_assert_ptr_nonnull(run->loop);
+	ck_assert_int_eq(port_init(run->loop), 0);
 	ck_assert_int_eq(lifespan_start(&run->ls, run->loop, &run->app,
 	    run->conf, on_done, run), 0);
 	/* nothing of the application has run */
@@ -618,7 +620,7 @@ START_TEST(lifespan_leaves_nothing)
 	ck_assert_int_eq(Py_REFCNT(callable), before - 1);
 	support_exec("import m, asyncio\n"
 	    "for call in (m.kept[1], lambda: m.kept[2]({})):\n"
-	    "  try: call()\n"
+	    "  try: call().send(None)\n"
 	    "  except RuntimeError as e: assert 'is over' in str(e)\n"
 	    "  else: assert False\n"
 	    "m.kept = None\n");
