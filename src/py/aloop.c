@@ -26,14 +26,10 @@ check_not_owned(const struct core *c, const char *what)
 	return -1;
 }
 
-/* Turns until stop(). 0, or -1 with an exception. */
+/* The loop has not ended by itself: -1, with an exception. */
 static int
-run_turns(struct core *c)
+not_run(void)
 {
-	if (core_check_open(c) == -1 || check_not_owned(c, "run") == -1)
-		return -1;
-	if (loop_run(c->loop) == 0)
-		return 0;
 	if (PyErr_Occurred())
 		return -1;
 	if (errno == EBUSY)
@@ -42,6 +38,15 @@ run_turns(struct core *c)
 	else
 		PyErr_SetFromErrno(PyExc_OSError);
 	return -1;
+}
+
+/* Turns until stop(). 0, or -1 with an exception. */
+static int
+run_turns(struct core *c)
+{
+	if (core_check_open(c) == -1 || check_not_owned(c, "run") == -1)
+		return -1;
+	return loop_run(c->loop) == 0 ? 0 : not_run();
 }
 
 static PyObject *
@@ -55,6 +60,25 @@ LoopCore__run_once(PyObject *op, PyObject *unused UNUSED)
 		return NULL;
 	/* run_forever() goes by this; loop_stop() may have come from C */
 	c->stopping = true;
+	Py_RETURN_NONE;
+}
+
+/* For aloop_run(): what callbacks of a worker's loop let out does not end it. */
+static PyObject *
+LoopCore__turns(PyObject *op, PyObject *unused UNUSED)
+{
+	struct core *c = (struct core *)op;
+
+	if (core_check_open(c) == -1)
+		return NULL;
+	while (loop_run(c->loop) == -1) {
+		if (!PyErr_Occurred() || !c->contains) {
+			(void)not_run();
+			return NULL;
+		}
+		aloop_failed(op, "a callback or a task beside the requests");
+	}
+	c->stopping = false;
 	Py_RETURN_NONE;
 }
 
@@ -303,6 +327,7 @@ static PyMethodDef core_methods[] = {
 	{ "_check_closed", LoopCore__check_closed, METH_NOARGS, NULL },
 	{ "_run_once", LoopCore__run_once, METH_NOARGS, NULL },
 	{ "_turn", LoopCore__turn, METH_O, NULL },
+	{ "_turns", LoopCore__turns, METH_NOARGS, NULL },
 	{ NULL, NULL, 0, NULL }
 };
 
@@ -418,45 +443,16 @@ aloop_failed(PyObject *loop, const char *what)
 	Py_DECREF(exc);
 }
 
-/* Turns until loop_stop(). While the loop is a worker's, what escapes from
- * its callbacks has been told of and does not end it. */
-static int
-run_contained(struct core *c)
-{
-	while (loop_run(c->loop) == -1) {
-		if (!PyErr_Occurred()) {
-			PyErr_SetFromErrno(PyExc_OSError);
-			return -1;
-		}
-		if (!c->contains)
-			return -1;
-		aloop_failed((PyObject *)c, "a callback or a task beside the "
-		    "requests");
-	}
-	return 0;
-}
-
 int
 aloop_run(PyObject *loop)
 {
 	struct core *c = (struct core *)loop;
-	PyObject *former, *exc, *r;
-	int rc;
+	PyObject *r;
 
 	if (core_check_open(c) == -1)
 		return -1;
-	former = PyObject_CallFunctionObjArgs(c->st->enter, loop,
+	r = PyObject_CallFunctionObjArgs(c->st->run, loop,
 	    c->owned ? Py_True : Py_False, NULL);
-	if (former == NULL)
-		return -1;
-	rc = run_contained(c);
-	c->stopping = false;
-	exc = error_take();
-	r = PyObject_CallFunctionObjArgs(c->st->leave, loop, former, NULL);
-	if (r == NULL)
-		error_log(LOG_L_ERROR, "while the event loop was left");
-	error_restore(exc);
 	Py_XDECREF(r);
-	Py_DECREF(former);
-	return rc;
+	return r != NULL ? 0 : -1;
 }

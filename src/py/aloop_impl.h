@@ -129,7 +129,7 @@ struct aloop_state {
 	/* functions of aloop_rest.c */
 	PyObject	*callback_error, *slow_callback, *source_traceback;
 	PyObject	*check_callback, *handle_repr, *forked;
-	PyObject	*usable, *enter, *leave, *loop_error;
+	PyObject	*usable, *run, *loop_error;
 	PyObject	*str_context, *str__run, *str__cancelled;
 	PyObject	*str_no_transport, *str_current_handle;
 	PyObject	*str_name, *str_create_task;
