@@ -17,6 +17,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/defs.h"
 #include "conf/venv.h"
 #include "py/error.h"
 #include "py/names.h"
@@ -129,6 +130,37 @@ ignore_interrupt(void)
 		signal(SIGINT, SIG_IGN);
 }
 
+/*
+ * What the event loop and the log will need of the standard library, besides
+ * what these modules import themselves.  An application has modules of any
+ * name: those beside its own come first on sys.path, but not before us.
+ */
+static int
+import_library(void)
+{
+	static const char *const needed[] = {
+		"ast",				/* traceback, for ^^^^ */
+		"concurrent.futures.thread",	/* to_thread() */
+		"encodings.idna",		/* getaddrinfo() */
+		"traceback",
+		"tracemalloc",			/* warnings */
+		"unicodedata",
+	};
+	PyObject *module = PyImport_ImportModule("_asgid");
+	size_t i;
+
+	if (module == NULL)
+		return -1;
+	Py_DECREF(module);
+	for (i = 0; i < countof(needed); i++) {
+		module = PyImport_ImportModule(needed[i]);
+		if (module == NULL)
+			error_swallow(needed[i]);
+		Py_XDECREF(module);
+	}
+	return 0;
+}
+
 /* app_dir, absolute, so that an application's chdir() does not take its
  * modules away. */
 static int
@@ -162,25 +194,27 @@ set_sys_path(const struct conf *conf)
 }
 
 /* What print() writes into a pipe or a file appears with its line's end, as
- * it does on a terminal. */
-static int
+ * it does on a terminal. Not so when the site has put something else there,
+ * which is its own affair. */
+static void
 set_line_buffering(const char *name)
 {
 	PyObject *file = PySys_GetObject(name);	/* borrowed */
 	PyObject *method, *args, *kwargs, *result = NULL;
 
 	if (file == NULL || file == Py_None)	/* closed descriptor */
-		return 0;
+		return;
 	method = PyObject_GetAttrString(file, "reconfigure");
 	args = PyTuple_New(0);
 	kwargs = Py_BuildValue("{s:O}", "line_buffering", Py_True);
 	if (method != NULL && args != NULL && kwargs != NULL)
 		result = PyObject_Call(method, args, kwargs);
+	if (result == NULL)
+		error_swallow(name);
 	Py_XDECREF(method);
 	Py_XDECREF(args);
 	Py_XDECREF(kwargs);
 	Py_XDECREF(result);
-	return result != NULL ? 0 : -1;
 }
 
 /* A folder that is not there explains more than the failed import does. */
@@ -217,15 +251,16 @@ host_start(const struct conf *conf, struct buf *reason)
 		log_err("%s", buf_str(reason));
 		goto out;
 	}
-	if (names_init() == -1 || set_sys_path(conf) == -1 ||
-	    set_line_buffering("stdout") == -1 ||
-	    set_line_buffering("stderr") == -1) {
+	if (names_init() == -1 || import_library() == -1 ||
+	    set_sys_path(conf) == -1) {
 		error_last_line(reason);
 		error_log(LOG_L_ERROR, "Python does not start");
 		names_fini();
 		Py_FinalizeEx();
 		goto out;
 	}
+	set_line_buffering("stdout");
+	set_line_buffering("stderr");
 	rv = 0;
 out:
 	venv_fini(&venv);

@@ -14,8 +14,9 @@
  * Start Python as `python3` would have started: environment variables count,
  * packages come from python.venv (or $VIRTUAL_ENV when that is empty),
  * sys.path begins with app_dir, sys.argv is ["asgid"].  The standard library
- * is always the one of the Python we are linked to.  0, or -1 after logging,
- * with the reason (one line) in *reason.
+ * is always the one of the Python we are linked to; what of it the server needs
+ * is imported before app_dir can hide it.  0, or -1 after logging, with the
+ * reason (one line) in *reason.
  *
  * Signals: Python's own handlers are installed as in any program (SIGPIPE is
  * ignored), but SIGINT is ignored instead of raising KeyboardInterrupt: it is

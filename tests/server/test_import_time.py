@@ -149,3 +149,92 @@ def test_loop_of_the_import(site, name):
     for _ in range(2):
         assert d.get().text == "ok", d.stderr
     assert d.workers() == [pid]
+
+
+# Modules of the standard library that the server needs itself.
+SHADOWS = """
+    types token logging ssl socket selectors traceback subprocess weakref
+    warnings concurrent asyncio contextvars inspect signal threading queue ast
+    tokenize stringprep unicodedata tracemalloc enum functools
+    """.split()
+
+USES = '''
+    import logging
+    import ssl
+    import warnings
+    loop = asyncio.get_running_loop()
+    if scope["path"] == "/fails":
+        raise KeyError("told")
+    assert await asyncio.to_thread(int, "5") == 5
+    p = await asyncio.create_subprocess_exec("true")
+    assert await p.wait() == 0
+    try:
+        await loop.getaddrinfo("b\u00fccher.invalid", 80)
+    except OSError:
+        pass
+    async with asyncio.timeout(60), asyncio.TaskGroup() as g:
+        g.create_task(asyncio.sleep(0.001))
+    loop.call_soon(int, "told")
+    ssl.create_default_context()
+    asyncio.sleep(0)
+    logging.getLogger("my").error("told")
+    loop.set_debug(True)
+    await asyncio.sleep(0.001)
+    loop.set_debug(False)
+'''
+
+
+@pytest.mark.parametrize("name", SHADOWS)
+def test_own_module_has_a_name_of_the_library(site, name):
+    """It lies beside main.py; nothing of the server imports it."""
+    text = "raise SystemError('not the standard library')\n"
+    if name == "concurrent":
+        (site.folder / name).mkdir()
+        (site.folder / name / "__init__.py").write_text(text)
+    else:
+        (site.folder / (name + ".py")).write_text(text)
+    d = site(application('b"ok"', USES, HEAD))
+    d.allow("never awaited", "told", "")
+    assert d.get("/").text == "ok", d.stderr
+    assert d.get("/fails").status == 500
+    d.wait_log("Traceback.*KeyError: 'told'")
+    d.wait_log("Exception in callback int.*ValueError: invalid literal")
+    assert "not the standard library" not in d.stderr
+
+
+WRAPPERS = {
+    "no methods": """
+class Wrapper:
+    def __init__(self, file):
+        self.file = file
+    def write(self, text):
+        return self.file.write(text)
+    def flush(self):
+        self.file.flush()
+""",
+    "refuses": """
+class Wrapper:
+    def __init__(self, file):
+        self.file = file
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+    def reconfigure(self, **kwargs):
+        raise ValueError("not mine")
+""",
+    "nothing": "Wrapper = lambda file: None\n",
+}
+
+
+@pytest.mark.parametrize("wrapper", WRAPPERS)
+def test_output_wrapped_by_the_site(site, tmp_path, wrapper):
+    place = tmp_path / "packages"
+    place.mkdir()
+    (place / "sitecustomize.py").write_text(
+        "import sys\n" + WRAPPERS[wrapper] +
+        "sys.stdout, sys.stderr = map(Wrapper, (sys.stdout, sys.stderr))\n"
+        "sys.wrapped = True\n")
+    d = site(application('b"%d" % sys.wrapped', "    print('printed')",
+                         "import sys\n"), env={"PYTHONPATH": str(place)})
+    assert d.get().text == "1"
+    assert d.stop() == 0
+    assert wrapper == "nothing" or "printed" in d.stdout
