@@ -68,7 +68,7 @@ def listening_inodes():
 def listeners(pid):
     """Its descriptors that are listening sockets."""
     ours = {"socket:[%s]" % i for i in listening_inodes()}
-    with open("/proc/net/unix") as f:
+    with open("/proc/net/unix", errors="replace") as f:
         for line in f.readlines()[1:]:
             w = line.split()
             if w[3] == "00010000":
