@@ -255,7 +255,9 @@ ends_of(struct http_ends *ends)
 	if (sock_is_unix(ends->local)) {
 		sock_host(ends->local, path);
 		client = py_ref(Py_None);
-		server = Py_BuildValue("(sO)", path, Py_None);
+		/* a name of a file, as os.fsdecode() has it: any bytes */
+		server = Py_BuildValue("(NO)", PyUnicode_DecodeFSDefault(path),
+		    Py_None);
 	} else {
 		client = host_port(&ends->peer);
 		server = host_port(ends->local);

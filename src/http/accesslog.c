@@ -50,7 +50,7 @@ put_request_line(struct buf *b, const struct accesslog_entry *e,
 	}
 	put_escaped(b, e->method);
 	buf_putc(b, ' ');
-	buf_puts(b, prefix);
+	put_escaped(b, str_of(prefix));
 	put_escaped(b, e->path);
 	if (e->query.n > 0) {
 		buf_putc(b, '?');
