@@ -22,7 +22,8 @@ struct setup {
 
 /* Nothing is opened yet but the working directory, which is that of its
  * workers, whatever becomes ours later. Takes over conf, also when it fails
- * (NULL, errno); `worker` must outlive it, and so must the statistics that spawn wants. */
+ * (NULL, errno); `worker` must outlive it, and so must the statistics that
+ * spawn wants. */
 struct setup *setup_new(struct conf *, const char *worker);
 /* Closes and frees all; NULLs the pointer. */
 void	 setup_free(struct setup **);
