@@ -17,11 +17,14 @@ static const char serve_text[] =
     "    task.add_done_callback(base_events._run_until_complete_cb)\n"
     "    return task\n";
 
+/* A root task that never ran ends here, and must not end the loop with it. */
 static const char finish_text[] =
     "import asyncio\n"
+    "from asyncio import base_events\n"
     "def finish(loop):\n"
     "    tasks = asyncio.all_tasks(loop)\n"
     "    for task in tasks:\n"
+    "        task.remove_done_callback(base_events._run_until_complete_cb)\n"
     "        task.cancel()\n"
     "    if tasks:\n"
     "        loop.run_until_complete(asyncio.wait(tasks, timeout=2))\n"
