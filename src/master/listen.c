@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/str.h"
+#include "master/hint.h"
 #include "master/tcp.h"
 #include "master/unix.h"
 #include "proc/birth.h"
@@ -261,6 +262,18 @@ tcp_each(struct listeners *ls, const struct addrinfo *list,
 	return -1;
 }
 
+static void
+cannot_listen(const struct sock_addr *a, int error)
+{
+	char text[SOCK_TEXT_MAX];
+	struct buf hint = BUF_INIT;
+
+	sock_text(a, text);
+	hint_listen(a, error, &hint);
+	log_err("listen %s: %s%s", text, strerror(error), buf_str(&hint));
+	buf_fini(&hint);
+}
+
 static int
 open_tcp(struct listeners *ls, const struct conf_listen *cl,
     const char *asked)
@@ -268,7 +281,7 @@ open_tcp(struct listeners *ls, const struct conf_listen *cl,
 	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
 	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
 	const char *host = *cl->host != '\0' ? cl->host : NULL;
-	char port[16], text[SOCK_TEXT_MAX];
+	char port[16];
 	struct sock_addr a = { .len = 0 };
 	size_t from = ls->len;
 	int rv, try = 0;
@@ -285,10 +298,8 @@ open_tcp(struct listeners *ls, const struct conf_listen *cl,
 	while ((rv = tcp_each(ls, list, cl, &a)) == -1 && cl->port == 0 &&
 	    errno == EADDRINUSE && ++try < PORT_TRIES)
 		shrink(ls, from);
-	if (rv == -1 && errno != 0) {
-		sock_text(&a, text);
-		log_err("listen %s: %s", text, strerror(errno));
-	}
+	if (rv == -1 && errno != 0)
+		cannot_listen(&a, errno);
 	freeaddrinfo(list);
 	return rv;
 }

@@ -19,6 +19,7 @@
 #include "base/list.h"
 #include "base/log.h"
 #include "master/accept.h"
+#include "master/hint.h"
 #include "master/tcp.h"
 
 #define CLIENTS_MAX	32
@@ -254,6 +255,7 @@ static int
 open_all(struct metrics *m, const char *address)
 {
 	struct addrinfo *list = resolve(address), *ai;
+	struct buf hint = BUF_INIT;
 	struct sock_addr a;
 	int failed = 0;
 
@@ -272,7 +274,10 @@ open_all(struct metrics *m, const char *address)
 	freeaddrinfo(list);
 	if (ai == NULL && m->naddresses > 0)
 		return 0;
-	log_err("metrics.listen %s: %s", address, strerror(failed));
+	hint_listen(&a, failed, &hint);
+	log_err("metrics.listen %s: %s%s", address, strerror(failed),
+	    buf_str(&hint));
+	buf_fini(&hint);
 	return -1;
 }
 
