@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "app/hint.h"
 #include "base/log.h"
 #include "py/error.h"
 
@@ -39,6 +40,19 @@ fail(struct buf *reason, const char *name)
 	error_last_line(reason);
 	error_log(LOG_L_ERROR, "Error loading ASGI app \"%s\"", name);
 	return -1;
+}
+
+/* Something that is to be imported is not there: more than its name, as a line
+ * of its own. */
+static void
+explain(struct buf *reason, const struct conf *conf, bool itself)
+{
+	struct buf hint = BUF_INIT;
+
+	hint_import(conf, itself, &hint);
+	log_err("%s", buf_str(&hint));
+	buf_printf(reason, " (%s)", buf_str(&hint));
+	buf_fini(&hint);
 }
 
 /* ---- import ------------------------------------------------------------- */
@@ -92,11 +106,28 @@ get_attribute(PyObject *module, const char *attrs)
 	return obj;
 }
 
+/* Why the module cannot be imported. */
+static void
+not_imported(const struct conf *conf, const char *path, struct buf *reason)
+{
+	bool missing = PyErr_ExceptionMatches(PyExc_ModuleNotFoundError);
+	bool itself = is_itself_missing(path);
+
+	if (itself) {
+		PyErr_Clear();
+		refuse(reason, "Error loading ASGI app. Could not import "
+		    "module \"%s\".", path);
+	} else
+		fail(reason, conf->app);
+	if (missing)
+		explain(reason, conf, itself);
+}
+
 /* New reference, or NULL after logging. */
 static PyObject *
-import_object(const char *name, struct buf *reason)
+import_object(const struct conf *conf, struct buf *reason)
 {
-	const char *colon = strchr(name, ':');
+	const char *name = conf->app, *colon = strchr(name, ':');
 	PyObject *module = NULL, *obj = NULL;
 	char *path;
 
@@ -115,11 +146,9 @@ import_object(const char *name, struct buf *reason)
 		obj = get_attribute(module, colon + 1);
 	if (obj != NULL)
 		;
-	else if (module == NULL && is_itself_missing(path)) {
-		PyErr_Clear();
-		refuse(reason, "Error loading ASGI app. Could not import "
-		    "module \"%s\".", path);
-	} else if (module != NULL && error_swallow_type(PyExc_AttributeError))
+	else if (module == NULL)
+		not_imported(conf, path, reason);
+	else if (module != NULL && error_swallow_type(PyExc_AttributeError))
 		refuse(reason, "Error loading ASGI app. Attribute \"%s\" not "
 		    "found in module \"%s\".", colon + 1, path);
 	else
@@ -402,7 +431,7 @@ app_load(struct app *app, const struct conf *conf, struct buf *reason)
 	PyObject *obj;
 	bool asgi2;
 
-	if ((obj = import_object(name, reason)) == NULL)
+	if ((obj = import_object(conf, reason)) == NULL)
 		return -1;
 	if (!PyCallable_Check(obj)) {
 		refuse(reason, "Error loading ASGI app. \"%s\" is not "
