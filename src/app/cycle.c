@@ -318,6 +318,30 @@ cycle_getattr(PyObject *o, PyObject *name)
 	return PyObject_GetAttr(c->coro, name);
 }
 
+/* "GET /items/1", by which Task.__repr__ and debuggers tell requests apart;
+ * when the request is over, the name of the application's coroutine. */
+static PyObject *
+cycle_qualname(PyObject *o, void *unused UNUSED)
+{
+	struct cycle *c = (struct cycle *)o;
+	char text[HTTP_DESCRIBE_MAX];
+	const char *peer;
+
+	if (c->req == NULL) {
+		PyErr_SetString(PyExc_AttributeError, "__qualname__");
+		return NULL;
+	}
+	http_describe(c->req, text);
+	peer = strstr(text, " from ");
+	return PyUnicode_DecodeLatin1(text, peer != NULL ? peer - text :
+	    (Py_ssize_t)strlen(text), NULL);
+}
+
+static PyGetSetDef cycle_getset[] = {
+	{ "__qualname__", cycle_qualname, NULL, NULL, NULL },
+	{ NULL, NULL, NULL, NULL, NULL }
+};
+
 static PyMethodDef cycle_methods[] = {
 	{ "send", cycle_send_method, METH_O, NULL },
 	{ "throw", cycle_throw, METH_VARARGS, NULL },
@@ -328,6 +352,7 @@ static PyMethodDef cycle_methods[] = {
 static PyType_Slot cycle_slots[] = {
 	{ Py_tp_dealloc, cycle_dealloc },
 	{ Py_tp_methods, cycle_methods },
+	{ Py_tp_getset, cycle_getset },
 	{ Py_tp_getattro, cycle_getattr },
 	{ Py_tp_iter, PyObject_SelfIter },
 	{ Py_tp_iternext, cycle_next },
@@ -349,7 +374,7 @@ start(struct cycle *c)
 	PyObject *task;
 
 	set_add(c);
-	task = aloop_spawn(self.aloop, (PyObject *)c);
+	task = aloop_spawn(self.aloop, (PyObject *)c, NULL);
 	if (has_ended(c))
 		Py_XDECREF(task);
 	else

@@ -344,7 +344,7 @@ spawn(struct lifespan *ls)
 
 	if ((coro = make_coroutine(ls)) == NULL)
 		return -1;
-	ls->task = aloop_spawn(ls->aloop, coro);
+	ls->task = aloop_spawn(ls->aloop, coro, names.lifespan);
 	if (ls->task == NULL) {
 		exc = error_take();
 		Py_XDECREF(PyObject_CallMethod(coro, "close", NULL));

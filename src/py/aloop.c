@@ -299,6 +299,7 @@ LoopCore_clear(PyObject *op)
 	Py_CLEAR(c->captured);
 	Py_CLEAR(c->captured_context);
 	Py_CLEAR(c->future_kwargs);
+	c->spawn_name = NULL;
 	Py_CLEAR(c->spawn_kwargs);
 	return 0;
 }

@@ -43,13 +43,14 @@ void		 aloop_failed(PyObject *loop, const char *what);
 
 /*
  * New reference to an asyncio.Task (or what the application's task factory
- * makes) of `coro` (borrowed), in a context of its own, copied from the
+ * makes) of `coro` (borrowed), called `name` or, by NULL, "request-N", which no
+ * other is; in a context of its own, copied from the
  * current one, whose first step already ran, now; NULL with an exception
  * when no task could be made (the coroutine is then still the caller's to
  * close).  An exception of the coroutine is the task's, except SystemExit and
  * KeyboardInterrupt, which a Task raises on: NULL then, that exception set.
  * Only while the loop runs and no task is current: from the loop's phases.
  */
-PyObject	*aloop_spawn(PyObject *loop, PyObject *coro);
+PyObject	*aloop_spawn(PyObject *loop, PyObject *coro, PyObject *name);
 
 #endif

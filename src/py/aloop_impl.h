@@ -107,6 +107,8 @@ struct core {
 	PyObject		*captured_context;
 	PyObject		*future_kwargs;	/* {"loop": self} */
 	PyObject		*spawn_kwargs;	/* those of a request's Task */
+	PyObject		*spawn_name;	/* its name in them, or NULL */
+	unsigned long long	 nspawned;
 };
 
 /* ---- module state --------------------------------------------------- */

@@ -16,7 +16,7 @@
 #include "base/defs.h"
 #include "py/fork.h"
 
-#define TASK_NAME	"request"	/* constant: none is made for each */
+#define TASK_NAME	"request-%llu"
 
 /* ---- making futures and tasks --------------------------------------- */
 
@@ -187,13 +187,13 @@ call_factory(struct core *c, PyObject *coro)
 }
 
 static PyObject *
-spawn_captured(struct core *c, PyObject *coro, bool factory)
+spawn_captured(struct core *c, PyObject *coro, PyObject *kwargs)
 {
 	PyObject *task;
 
 	capture_begin(c);
-	task = factory ? call_factory(c, coro) :
-	    make_task(c, coro, c->spawn_kwargs);
+	task = kwargs == NULL ? call_factory(c, coro) :
+	    make_task(c, coro, kwargs);
 	if (task == NULL)
 		capture_drop(c);
 	else if (captured_run(c) == -1)
@@ -204,40 +204,113 @@ spawn_captured(struct core *c, PyObject *coro, bool factory)
 static int
 spawn_prepare(struct core *c)
 {
-	PyObject *name = PyUnicode_InternFromString(TASK_NAME);
 	PyObject *kwargs = PyDict_New();
 
-	if (name == NULL || kwargs == NULL ||
+	if (kwargs == NULL ||
 	    set_key(kwargs, "loop", (PyObject *)c) == -1 ||
-	    set_key(kwargs, "name", name) == -1 ||
 	    (PY_VERSION_HEX >= 0x030c0000 &&
 	    set_key(kwargs, "eager_start", Py_True) == -1))
 		py_drop(&kwargs);
-	Py_XDECREF(name);
 	c->spawn_kwargs = kwargs;
 	return kwargs != NULL ? 0 : -1;
 }
 
-static PyObject *
-spawn(struct core *c, PyObject *coro)
+/*
+ * Make the number at the end of the text one higher, in place: when nobody
+ * else can have the object, as PyUnicode_WriteChar() demands it too.  False:
+ * a new one is needed.
+ */
+static bool
+count_up(PyObject *name)
 {
+	Py_UCS1 *at;
+
+	if (Py_REFCNT(name) != 1 || PyUnicode_CHECK_INTERNED(name) ||
+	    ((PyASCIIObject *)name)->hash != -1)
+		return false;
+#if PY_VERSION_HEX < 0x030c0000
+	if (((PyASCIIObject *)name)->wstr != NULL)	/* a copy */
+		return false;
+#endif
+	at = PyUnicode_1BYTE_DATA(name) + PyUnicode_GET_LENGTH(name) - 1;
+	for (; *at == '9'; at--)
+		*at = '0';
+	if (*at == '-')			/* one digit more */
+		return false;
+	++*at;
+	return true;
+}
+
+/* The arguments for the next request's Task, whose name differs from all
+ * before; borrowed. NULL with an exception. */
+static PyObject *
+numbered(struct core *c)
+{
+	PyObject *name;
+	int rc;
+
+	c->nspawned++;
+	if (LIKELY(c->spawn_name != NULL && count_up(c->spawn_name)))
+		return c->spawn_kwargs;
+	c->spawn_name = NULL;
+	name = PyUnicode_FromFormat(TASK_NAME, c->nspawned);
+	if (name == NULL)
+		return NULL;
+	rc = PyDict_SetItem(c->spawn_kwargs, c->st->str_name, name);
+	Py_DECREF(name);
+	if (rc == -1)
+		return NULL;
+	c->spawn_name = name;			/* the dict's */
+	return c->spawn_kwargs;
+}
+
+/* .. of another one's. New reference. */
+static PyObject *
+named(struct core *c, PyObject *name)
+{
+	PyObject *kwargs = PyDict_Copy(c->spawn_kwargs);
+
+	if (kwargs != NULL &&
+	    PyDict_SetItem(kwargs, c->st->str_name, name) == -1)
+		py_drop(&kwargs);
+	return kwargs;
+}
+
+static PyObject *
+spawn_with(struct core *c, PyObject *coro, PyObject *kwargs)
+{
+	if (kwargs == NULL)
+		return NULL;
+#if PY_VERSION_HEX >= 0x030c0000
+	return make_task(c, coro, kwargs);
+#else
+	return spawn_captured(c, coro, kwargs);
+#endif
+}
+
+static PyObject *
+spawn(struct core *c, PyObject *coro, PyObject *name)
+{
+	PyObject *kwargs, *task;
+
 	if (UNLIKELY(core_check_open(c) == -1))
 		return NULL;
 	if (UNLIKELY(c->spawn_kwargs == NULL) && spawn_prepare(c) == -1)
 		return NULL;
 	if (UNLIKELY(c->task_factory != NULL && c->task_factory != Py_None))
-		return spawn_captured(c, coro, true);
-#if PY_VERSION_HEX >= 0x030c0000
-	return make_task(c, coro, c->spawn_kwargs);
-#else
-	return spawn_captured(c, coro, false);
-#endif
+		return spawn_captured(c, coro, NULL);
+	if (LIKELY(name == NULL))
+		return spawn_with(c, coro, numbered(c));
+	kwargs = named(c, name);
+	task = spawn_with(c, coro, kwargs);
+	Py_XDECREF(kwargs);
+	return task;
 }
 
 PyObject *
-aloop_spawn(PyObject *loop, PyObject *coro)
+aloop_spawn(PyObject *loop, PyObject *coro, PyObject *name)
 {
-	PyObject *task = spawn((struct core *)loop, coro);
+	PyObject *task = spawn((struct core *)loop, coro, name);
 
 	fork_check(NULL);
 	return task;

@@ -46,7 +46,7 @@ spawn(PyObject *module UNUSED, PyObject *args)
 	if (!PyArg_ParseTuple(args, "O!O:spawn", the.state.core_type, &loop,
 	    &coro))
 		return NULL;
-	return aloop_spawn(loop, coro);
+	return aloop_spawn(loop, coro, NULL);
 }
 
 static PyMethodDef methods[] = {

@@ -2,6 +2,7 @@
 import asyncio
 import contextvars
 import gc
+import sys
 import weakref
 
 import pytest
@@ -55,7 +56,33 @@ def test_done_at_once(ours):
 
     t = in_loop(ours, spawn)
     assert isinstance(t, asyncio.Task)
-    assert t.get_name() == 'request'
+    assert t.get_name().startswith('request-')
+
+
+def test_names_are_told_apart(ours):
+    """Whoever holds the task, its name or neither; and a name stays."""
+    async def work():
+        return asyncio.current_task().get_name()
+
+    def spawn():
+        kept, names, seen = [], [], set()
+        for n in range(2500):
+            t = _asgid.spawn(ours, work())
+            if n % 5 == 0:
+                kept.append((t, t.result()))
+            elif n % 7 == 0:
+                names.append((sys.intern(t.get_name()), str(n)))
+            elif n % 11 == 0:
+                names.append((t.get_name(), str(hash(t.get_name()))))
+            seen.add(t.result()[:8] + t.result()[8:])
+            del t
+        assert len(seen) == 2500
+        assert all(t.get_name() == name for t, name in kept)
+        every = [name for _, name in kept] + [name for name, _ in names]
+        assert len(set(every)) == len(every)
+        assert {name: 1 for name in every}.keys() <= seen
+
+    in_loop(ours, spawn)
 
 
 def test_goes_on_like_any_task(ours):

@@ -10,7 +10,8 @@ LIMIT = 5 * DEADLINE        # megabytes go through the loop line by line
 THINGS = ["sleep", "task", "children", "thread", "executor", "threadsafe",
           "streams", "unixstreams", "myself", "executable", "subprocess",
           "signal", "timeout", "early", "reader", "datagram", "order",
-          "getaddrinfo", "asyncgen", "loop", "runelsewhere"]
+          "getaddrinfo", "asyncgen", "loop", "runelsewhere", "tasknames",
+          "tasknames"]
 
 
 @pytest.mark.parametrize("thing", THINGS)

@@ -13,6 +13,7 @@ import time
 
 from util import gate, note, read_body, reply, service
 
+NAMES = set()
 VAR = contextvars.ContextVar("VAR", default="unset")
 
 
@@ -201,6 +202,19 @@ async def t_signal(scope):
     assert not loop.remove_signal_handler(signal.SIGUSR2)
     signal.signal(signal.SIGUSR2, signal.SIG_IGN)
     signal.signal(signal.SIGUSR2, signal.SIG_DFL)
+
+
+async def t_tasknames(scope):
+    """They tell requests apart: by what is asked for, and by number."""
+    me = asyncio.current_task()
+    assert "GET /tasknames" in repr(me), repr(me)
+    assert me.get_name() in repr(me), repr(me)
+    assert me.get_name() not in NAMES, me.get_name()
+    NAMES.add(me.get_name())
+    assert me.get_coro().cr_code.co_name == "app"
+    others = [t.get_name() for t in asyncio.all_tasks()]
+    assert len(set(others)) == len(others), others
+    await asyncio.sleep(0)
 
 
 async def t_timeout(scope):
