@@ -63,6 +63,8 @@ typedef bool		 conf_bool_t;
 typedef int64_t		 conf_int_t;
 typedef uint64_t	 conf_size_t;		/* bytes */
 typedef nsec_t		 conf_duration_t;	/* nanoseconds; 0 is off */
+/* A hundred years: two of them and the time of day make no overflow. */
+#define CONF_DURATION_MAX	(876000 * (3600 * NSEC_PER_SEC))
 typedef unsigned	 conf_mode_t;		/* octal in the file */
 typedef int		 conf_enum_t;
 typedef struct conf_list conf_list_t;

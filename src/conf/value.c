@@ -131,12 +131,15 @@ to_duration(const struct conf_value *v, int64_t *duration)
 	case CONF_K_INT:
 		if (v->number < 0)
 			return -1;
-		return __builtin_mul_overflow(v->number, NSEC_PER_SEC,
-		    duration) ? -1 : 0;
+		/* what is out of range is refused with the bounds */
+		if (__builtin_mul_overflow(v->number, NSEC_PER_SEC, duration))
+			*duration = INT64_MAX;
+		return 0;
 	case CONF_K_FLOAT:
-		if (!(v->real >= 0 && v->real < most))
+		if (!(v->real >= 0))
 			return -1;
-		*duration = (int64_t)(v->real * (double)NSEC_PER_SEC + 0.5);
+		*duration = v->real < most ? (int64_t)(v->real *
+		    (double)NSEC_PER_SEC + 0.5) : INT64_MAX;
 		return 0;
 	default:
 		return -1;
@@ -272,6 +275,9 @@ within(const struct conf *c, const struct conf_option *o)
 	case CONF_T_mode:
 		n = *(const conf_mode_t *)member;
 		break;
+	case CONF_T_duration:
+		n = *(const conf_duration_t *)member;
+		break;
 	case CONF_T_size:
 		return *(const conf_size_t *)member >= (uint64_t)o->min &&
 		    *(const conf_size_t *)member <= (uint64_t)o->max;
@@ -293,6 +299,9 @@ out_of_bounds(struct conf_parse *p, const struct conf_option *o,
 	} else if (o->type == CONF_T_size) {
 		str_from_size((uint64_t)o->min, low);
 		str_from_size((uint64_t)o->max, high);
+	} else if (o->type == CONF_T_duration) {
+		str_from_duration(o->min, low);
+		str_from_duration(o->max, high);
 	} else {
 		snprintf(low, sizeof(low), "%" PRId64, o->min);
 		snprintf(high, sizeof(high), "%" PRId64, o->max);
