@@ -7,6 +7,7 @@
 #ifndef BASE_MONO_H
 #define BASE_MONO_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <time.h>
 
@@ -23,6 +24,19 @@ mono_now(void)
 
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	return ts.tv_sec * NSEC_PER_SEC + ts.tv_nsec;
+}
+
+/* For what is not to be told again and again: true if it was not within the
+ * last `pause`. *last is 0 at first. */
+static inline bool
+mono_rarely(nsec_t *last, nsec_t pause)
+{
+	nsec_t now = mono_now();
+
+	if (*last != 0 && now - *last < pause)
+		return false;
+	*last = now;
+	return true;
 }
 
 /* A point in time or a duration that is too far away never comes. */

@@ -26,6 +26,7 @@
 /* Runs with a zero timeout in one turn, then others have their say. */
 #define RUN_BUDGET	8
 #define ACCEPT_RETRY	(100 * NSEC_PER_MSEC)
+#define ACCEPT_TELL_EVERY	(60 * NSEC_PER_SEC)
 /* Taken from a queue before it is left: more come all the time where nobody
  * refuses them. */
 #define QUEUE_MAX	65536
@@ -230,9 +231,13 @@ on_retry(struct loop *loop UNUSED, struct loop_timer *t)
 static void
 accept_failed(struct front *f)
 {
+	int failed;
+
 	if (errno == EAGAIN)
 		return;
-	log_warn("accept: %s", strerror(errno));
+	failed = errno;
+	if (mono_rarely(&f->accept_told, ACCEPT_TELL_EVERY))
+		log_warn("accept: %s", strerror(failed));
 	/* no descriptors or memory: what is queued would wake us for ever */
 	set_paused(f, true);
 	loop_timer_set(f->loop, &f->retry, loop_now(f->loop) + ACCEPT_RETRY);

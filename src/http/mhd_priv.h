@@ -159,6 +159,7 @@ struct front {
 	struct listener	*listeners;
 	size_t		 nlisteners;
 	struct loop_timer retry;	/* accept again after EMFILE */
+	nsec_t		 accept_told;	/* of that; or 0 */
 	bool		 accepting, paused, draining, told_drained;
 	struct list	 conns;
 	struct accesslog log;

@@ -12,6 +12,7 @@
 
 #define BATCH	16
 #define RETRY	(1 * NSEC_PER_SEC)
+#define TELL_EVERY	(60 * NSEC_PER_SEC)
 
 static void
 on_retry(struct loop *loop, struct loop_timer *t)
@@ -26,7 +27,7 @@ static void
 on_readable(struct loop *loop, struct loop_io *io, unsigned revents UNUSED)
 {
 	struct acceptor *a = container_of(io, struct acceptor, io);
-	int fd, i;
+	int fd, i, failed;
 
 	for (i = 0; i < BATCH; i++) {
 		fd = accept4(io->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -37,7 +38,9 @@ on_readable(struct loop *loop, struct loop_io *io, unsigned revents UNUSED)
 	if (i == BATCH || errno == EAGAIN || errno == EINTR ||
 	    errno == ECONNABORTED)
 		return;
-	log_warn("%s: accept: %s", a->what, strerror(errno));
+	failed = errno;
+	if (mono_rarely(&a->told, TELL_EVERY))
+		log_warn("%s: accept: %s", a->what, strerror(failed));
 	(void)loop_io_set(loop, io, 0);
 	loop_timer_set(loop, &a->retry, mono_now() + RETRY);
 }
@@ -49,6 +52,7 @@ acceptor_init(struct acceptor *a, struct loop *loop, const char *what,
 	a->loop = loop;
 	a->what = what;
 	a->cb = cb;
+	a->told = 0;
 	loop_io_init(&a->io, -1, on_readable);
 	loop_timer_init(&a->retry, on_retry);
 }

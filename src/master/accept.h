@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * A socket on which the master itself accepts, a few connections a turn of the
- * loop.  When there is no descriptor left it says so and tries again later.
+ * loop.  When there is no descriptor left it says so, and tries again
+ * later.
  */
 #ifndef MASTER_ACCEPT_H
 #define MASTER_ACCEPT_H
@@ -20,6 +21,7 @@ struct acceptor {
 	struct loop_timer retry;
 	const char	*what;		/* is accepted for, in the log */
 	accept_f	*cb;
+	nsec_t		 told;		/* that it fails; or 0 */
 };
 
 void	 acceptor_init(struct acceptor *, struct loop *, const char *what,
