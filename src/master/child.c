@@ -147,8 +147,8 @@ on_watchdog(struct loop *loop UNUSED, struct loop_timer *t)
 		c->ops->on_hang(c);
 }
 
-void
-child_check_stopped(struct child *c)
+static void
+check_stopped(struct child *c)
 {
 	siginfo_t info = { .si_pid = 0 };
 	const char *name;
@@ -219,7 +219,8 @@ on_recycle(struct child *c, const char *text UNUSED)
 static void
 on_stopping(struct child *c, const char *text UNUSED)
 {
-	if (c->state > CHILD_DRAINING)
+	/* once: else one that says it again and again would never end */
+	if (c->state > CHILD_DRAINING || c->deaf)
 		return;
 	set_drain_deadline(c, true);
 	c->deaf = true;
@@ -317,11 +318,10 @@ obituary(struct child *c, const siginfo_t *info)
 		    lived);
 }
 
+/* If it has ended; its owner frees it then. */
 static void
-on_exit_event(struct loop *loop UNUSED, struct loop_io *io,
-    unsigned revents UNUSED)
+bury(struct child *c)
 {
-	struct child *c = container_of(io, struct child, pidfd);
 	siginfo_t info = { .si_pid = 0 };
 
 	/* its last words may still be on the way */
@@ -341,7 +341,55 @@ on_exit_event(struct loop *loop UNUSED, struct loop_io *io,
 	c->ops->on_dead(c);
 }
 
+static void
+on_exit_event(struct loop *loop UNUSED, struct loop_io *io,
+    unsigned revents UNUSED)
+{
+	bury(container_of(io, struct child, pidfd));
+}
+
+void
+child_check(struct child *c)
+{
+	check_stopped(c);
+	if (c->pidfd.fd == -1)
+		bury(c);
+}
+
 /* ---- life --------------------------------------------------------------- */
+
+static void
+set_up(struct child *c, const struct conf *conf)
+{
+	list_init(&c->node);
+	c->startup = conf->timeouts_startup;
+	c->graceful = conf->timeouts_graceful;
+	c->shutdown = conf->timeouts_shutdown;
+	c->hang = conf->timeouts_hang;
+	c->born = mono_now();
+	loop_timer_init(&c->deadline, on_deadline);
+	loop_timer_init(&c->watchdog, on_watchdog);
+	if (c->startup > 0)
+		set_deadline(c, c->startup);
+	if (c->hang > 0)
+		loop_timer_set(c->loop, &c->watchdog, c->born + c->hang);
+}
+
+/* The process is there, so whatever fails it has to be waited for. */
+static void
+connect_to(struct child *c, const struct spawned *sp)
+{
+	c->pid = sp->pid;
+	loop_io_init(&c->pidfd, sp->pidfd, on_exit_event);
+	if (sp->pidfd != -1 &&
+	    loop_io_set(c->loop, &c->pidfd, LOOP_READ) == -1)
+		fd_close(&c->pidfd.fd);
+	if (chan_init(&c->chan, c->loop, &sp->channel, on_message, on_eof,
+	    c) == 0)
+		return;
+	log_err("worker [%d]: channel: %s", (int)c->pid, strerror(errno));
+	kill_it(c, CAUSE_STARTUP);
+}
 
 struct child *
 child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
@@ -349,51 +397,32 @@ child_new(struct loop *loop, const struct spawn *spawn, unsigned id,
 {
 	struct child *c = calloc(1, sizeof(*c));
 	struct spawned sp;
-	int stats_fd, saved;
+	int stats_fd = -1, rv;
 
-	if (c == NULL)
-		return NULL;
-	c->stats = spawn->stats;
-	if ((c->slot = stats_slot_take(c->stats, &stats_fd)) == -1)
+	if (c != NULL)
+		c->slot = stats_slot_take(spawn->stats, &stats_fd);
+	if (c == NULL || c->slot == -1) {
+		log_err("cannot start a worker: %s: %s", c == NULL ?
+		    "memory" : "statistics: memfd_create", strerror(errno));
 		goto fail;
-	saved = spawn_worker(spawn, id, generation, stats_fd, &sp);
+	}
+	rv = spawn_worker(spawn, id, generation, stats_fd, &sp);
 	fd_close(&stats_fd);
-	if (saved == -1)
-		goto fail_slot;
-	list_init(&c->node);
+	if (rv == -1) {
+		stats_slot_release(spawn->stats, c->slot);
+		goto fail;
+	}
+	c->stats = spawn->stats;
 	c->owner = owner;
 	c->ops = ops;
 	c->loop = loop;
-	c->startup = spawn->conf->timeouts_startup;
-	c->graceful = spawn->conf->timeouts_graceful;
-	c->shutdown = spawn->conf->timeouts_shutdown;
-	c->hang = spawn->conf->timeouts_hang;
 	c->id = id;
 	c->generation = generation;
-	c->pid = sp.pid;
-	c->born = mono_now();
-	loop_timer_init(&c->deadline, on_deadline);
-	loop_timer_init(&c->watchdog, on_watchdog);
-	loop_io_init(&c->pidfd, sp.pidfd, on_exit_event);
-	if (chan_init(&c->chan, loop, &sp.channel, on_message, on_eof,
-	    c) == -1 || loop_io_set(loop, &c->pidfd, LOOP_READ) == -1) {
-		saved = errno;
-		chan_fini(&c->chan);
-		(void)kill(sp.pid, SIGKILL);
-		(void)waitid(P_PID, (id_t)sp.pid, NULL, WEXITED);
-		close(sp.pidfd);
-		errno = saved;
-		goto fail_slot;
-	}
-	if (c->startup > 0)
-		set_deadline(c, c->startup);
-	if (c->hang > 0)
-		loop_timer_set(loop, &c->watchdog, c->born + c->hang);
+	set_up(c, spawn->conf);
+	connect_to(c, &sp);
 	STAT_ADD(worker_starts, 1);
 	log_info("Started worker process [%d] as worker %u", (int)c->pid, id);
 	return c;
-fail_slot:
-	stats_slot_release(c->stats, c->slot);
 fail:
 	free(c);
 	return NULL;
@@ -405,7 +434,7 @@ child_free(struct child **c)
 	if (*c == NULL)
 		return;
 	list_remove(&(*c)->node);
-	close((*c)->pidfd.fd);
+	fd_close(&(*c)->pidfd.fd);
 	stats_slot_release((*c)->stats, (*c)->slot);
 	free(*c);
 	*c = NULL;
@@ -440,7 +469,9 @@ child_drain(struct child *c, enum child_cause cause)
 	/* one that still loads the application reads no channel */
 	if (!listens || chan_send(&c->chan, CHAN_DRAIN, "") == -1)
 		send_signal(c, SIGTERM);
-	set_drain_deadline(c, false);
+	/* who has closed it is about to be killed already */
+	if (chan_is_open(&c->chan))
+		set_drain_deadline(c, false);
 }
 
 void

@@ -79,7 +79,7 @@ struct child {
 	enum child_state	 state;
 	unsigned		 id, generation;
 	pid_t			 pid;
-	struct loop_io		 pidfd;
+	struct loop_io		 pidfd;		/* -1: none */
 	struct chan		 chan;
 	struct loop_timer	 deadline;
 	struct loop_timer	 watchdog;	/* timeouts.hang */
@@ -97,7 +97,7 @@ struct child {
 	int			 exit_status;	/* dead; -1: by a signal */
 };
 
-/* NULL with errno. */
+/* NULL with errno, after logging. */
 struct child *child_new(struct loop *, const struct spawn *, unsigned id,
 	    unsigned generation, const struct child_ops *, void *owner);
 /* Of a dead one. NULLs the pointer. */
@@ -108,8 +108,9 @@ void	 child_go(struct child *);
 void	 child_drain(struct child *, enum child_cause);
 /* Exit at once; killed after 2 s. */
 void	 child_stop_now(struct child *, enum child_cause);
-/* After SIGCHLD: has a signal stopped it, or let it go on? */
-void	 child_check_stopped(struct child *);
+/* After SIGCHLD: has a signal stopped it, or let it go on? Is it dead? Then
+ * on_dead follows, here or later. */
+void	 child_check(struct child *);
 /* How long its loop has been busy with one turn; 0: it waits. */
 nsec_t	 child_busy(const struct child *);
 /* The log files were opened again: "error", "access" or both. */

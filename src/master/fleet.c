@@ -86,19 +86,23 @@ on_refill(struct loop *loop, struct loop_timer *t)
 	struct seat *s = container_of(t, struct seat, refill);
 	struct fleet *f = s->fleet;
 	struct child *c;
+	char why[128];
 
 	if (f->stopping)
 		return;
 	c = child_new(loop, s->cohort->spawn, s->id,
 	    s->cohort->generation, &child_ops, f);
 	if (c == NULL) {
-		log_err("cannot start a worker: %s", strerror(errno));
-		if (is_next(s))
-			give_up(f, "cannot start a worker");
-		else if (f->unborn > 0)
+		snprintf(why, sizeof(why), "cannot start a worker: %s",
+		    strerror(errno));
+		if (is_next(s)) {
+			give_up(f, why);
+		} else if (f->unborn > 0) {
 			fail(f, STATUS_RUNTIME);
-		else
+		} else {
 			schedule_refill(s, NULL);
+			f->ops->on_unborn(f, why);
+		}
 		return;
 	}
 	c->seat = s;
@@ -508,12 +512,12 @@ fleet_seat(struct fleet *f, unsigned id)
 }
 
 void
-fleet_check_stopped(struct fleet *f)
+fleet_check(struct fleet *f)
 {
 	struct list *n, *next;
 
 	list_foreach_safe(n, next, &f->children)
-		child_check_stopped(list_entry(n, struct child, node));
+		child_check(list_entry(n, struct child, node));
 }
 
 void

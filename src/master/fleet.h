@@ -31,6 +31,9 @@ struct fleet_ops {
 	 * known, and it has its seat for the last time, if it has one. */
 	void	(*on_hang)(struct fleet *, const struct child *);
 	void	(*on_exit)(struct fleet *, const struct child *);
+	/* A seat of those that serve could not be filled; it is tried again
+	 * and again. */
+	void	(*on_unborn)(struct fleet *, const char *why);
 	/* A worker of the first start could not start; status is its own
 	 * (1 or 3). The owner is expected to call fleet_stop(), or, of a
 	 * patient fleet, fleet_renew() some time: it is without workers. */
@@ -113,7 +116,7 @@ int	 fleet_replace(struct fleet *, struct seat *);
 /* The seat of the serving generation with that number, or NULL. */
 struct seat *fleet_seat(struct fleet *, unsigned id);
 /* After SIGCHLD: see child.h. */
-void	 fleet_check_stopped(struct fleet *);
+void	 fleet_check(struct fleet *);
 bool	 fleet_has(struct fleet *, pid_t);
 /* Not to a generation that is still starting: its logs may be others. */
 void	 fleet_reopen(struct fleet *, const char *names, const int *fds,

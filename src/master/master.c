@@ -101,7 +101,7 @@ on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 {
 	struct master *m = arg;
 
-	fleet_check_stopped(&m->fleet);
+	fleet_check(&m->fleet);
 	bury_orphans(m);
 }
 
@@ -240,6 +240,12 @@ on_exit_of(struct fleet *f, const struct child *c)
 }
 
 static void
+on_unborn(struct fleet *f, const char *why)
+{
+	wait_on_unborn(container_of(f, struct master, fleet), why);
+}
+
+static void
 on_failed(struct fleet *f, int status)
 {
 	struct master *m = container_of(f, struct master, fleet);
@@ -264,6 +270,7 @@ static const struct fleet_ops fleet_ops = {
 	.on_change	= on_change,
 	.on_hang	= on_hang,
 	.on_exit	= on_exit_of,
+	.on_unborn	= on_unborn,
 	.on_failed	= on_failed,
 	.on_switch	= on_switch,
 	.on_renewed	= on_renewed,

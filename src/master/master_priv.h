@@ -105,6 +105,8 @@ void	 wait_check(struct master *);
 /* That worker has ended; who waits for one in its seat to serve waits in
  * vain. */
 void	 wait_on_exit(struct master *, const struct child *);
+/* Not even a process could be made for a seat. */
+void	 wait_on_unborn(struct master *, const char *why);
 /* The reload is over; see reload_result and reload_text. */
 void	 wait_on_reload(struct master *);
 /* asgid stops: nothing but its end can be waited for any more. */

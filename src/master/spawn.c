@@ -148,37 +148,51 @@ fork_blocked(void)
 	return pid;
 }
 
+/* No race: the number is not free again before we reap it. Before Linux 5.3,
+ * and where a container's filter is older than that, there are none. */
+static int
+open_pidfd(pid_t pid)
+{
+	static bool told;
+	int fd = (int)syscall(SYS_pidfd_open, pid, 0);
+
+	if (fd == -1 && !told) {
+		told = true;
+		log_info("pidfd_open: %s: asgid hears of the ends of workers "
+		    "by SIGCHLD", strerror(errno));
+	}
+	return fd;
+}
+
 int
 spawn_worker(const struct spawn *s, unsigned id, unsigned generation,
     int stats_fd, struct spawned *to)
 {
 	struct birth b = { .id = id, .generation = generation,
 	    .channel = NO_ENDS, .conf_fd = -1, .stats_fd = stats_fd };
+	const char *what = "memfd_create";
 	pid_t master = getpid();
 	int saved;
 
 	*to = (struct spawned){ -1, -1, NO_ENDS };
 	fill(&b, s);
-	if ((b.conf_fd = conf_memfd(s->conf)) == -1 ||
-	    chan_pair(&to->channel, &b.channel) == -1)
+	if ((b.conf_fd = conf_memfd(s->conf)) == -1)
 		goto fail;
+	what = "channel";
+	if (chan_pair(&to->channel, &b.channel) == -1)
+		goto fail;
+	what = "fork";
 	if ((to->pid = fork_blocked()) == 0)
 		become_worker(s, &b, master);
 	if (to->pid == -1)
 		goto fail;
-	/* no race: the number is not free again before we reap it */
-	to->pidfd = (int)syscall(SYS_pidfd_open, to->pid, 0);
-	if (to->pidfd == -1) {
-		saved = errno;
-		(void)kill(to->pid, SIGKILL);
-		errno = saved;
-		goto fail;
-	}
+	to->pidfd = open_pidfd(to->pid);
 	chan_close(&b.channel);
 	fd_close(&b.conf_fd);
 	return 0;
 fail:
 	saved = errno;
+	log_err("cannot start a worker: %s: %s", what, strerror(errno));
 	chan_close(&to->channel);
 	chan_close(&b.channel);
 	fd_close(&b.conf_fd);

@@ -27,12 +27,12 @@ struct spawn {
 
 struct spawned {
 	pid_t	 pid;
-	int	 pidfd;		/* readable when it has ended */
+	int	 pidfd;		/* readable when it has ended; or -1 */
 	struct chan_ends channel; /* the master's */
 };
 
-/* 0, or -1 with errno. That the program cannot be executed is found out in
- * the child, which logs it and exits with 1. */
+/* 0, or -1 with errno, after logging. That the program cannot be executed is
+ * found out in the child, which logs it and exits with 1. */
 int	 spawn_worker(const struct spawn *, unsigned id, unsigned generation,
 	    int stats_fd, struct spawned *);
 

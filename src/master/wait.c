@@ -253,7 +253,8 @@ wait_for(struct master *m, struct control_client *client,
 	loop_timer_init(&w->progress, on_progress);
 	list_append(&m->waiters, &w->node);
 	if (limit > 0)
-		loop_timer_set(m->loop, &w->limit, w->since + limit);
+		loop_timer_set(m->loop, &w->limit,
+		    mono_add(w->since, limit));
 	if ((r->flags & CTL_F_PROGRESS) != 0 && !is_done(w))
 		on_progress(m->loop, &w->progress);
 	look(w);
@@ -271,10 +272,21 @@ wait_check(struct master *m)
 }
 
 void
-wait_on_exit(struct master *m, const struct child *c)
+wait_on_unborn(struct master *m, const char *why)
 {
 	struct list *n, *next;
 	struct waiter *w;
+
+	list_foreach_safe(n, next, &m->waiters) {
+		w = list_entry(n, struct waiter, node);
+		if (w->kind == WAIT_SCALE || w->kind == WAIT_RESTART)
+			finish(w, CTL_R_FAILED, why);
+	}
+}
+
+void
+wait_on_exit(struct master *m, const struct child *c)
+{
 	char text[400];
 
 	if (c->served != 0 || c->seat == NULL ||
@@ -282,11 +294,7 @@ wait_on_exit(struct master *m, const struct child *c)
 		return;
 	snprintf(text, sizeof(text), "worker process [%d]: %s", (int)c->pid,
 	    c->why);
-	list_foreach_safe(n, next, &m->waiters) {
-		w = list_entry(n, struct waiter, node);
-		if (w->kind == WAIT_SCALE || w->kind == WAIT_RESTART)
-			finish(w, CTL_R_FAILED, text);
-	}
+	wait_on_unborn(m, text);
 }
 
 void

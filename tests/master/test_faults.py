@@ -4,13 +4,16 @@ good."""
 import contextlib
 import errno
 import os
+import pathlib
+import re
+import resource
 import signal
 import socket
 import struct
 
 import pytest
 
-from conftest import DEADLINE, poll, refusing, stat_of
+from conftest import DEADLINE, all_pids, poll, refusing, stat_of
 
 LISTEN = 'listen = ({ address = "127.0.0.1:0"; });\n'
 SO_PASSRIGHTS = 83
@@ -88,3 +91,109 @@ def test_descriptors_that_linger_hold_nobody_up(asgid, tmp, kernel, data,
             assert c.ask("ping") == "200 5\npong\n"
         assert c.ask("ping") == "200 5\npong\n"
         c.a.stop()
+
+
+def zombies(parent):
+    found = []
+    for pid in all_pids():
+        with contextlib.suppress(OSError):
+            text = pathlib.Path("/proc/%d/stat" % pid).read_text()
+            state, ppid = text.rpartition(")")[2].split()[:2]
+            if state == "Z" and int(ppid) == parent:
+                found.append(pid)
+    return found
+
+
+# ---- system calls that fail ------------------------------------------------
+
+@pytest.mark.parametrize("error", [errno.ENOSYS, errno.EPERM])
+def test_without_pidfds_the_ends_of_workers_are_heard(asgid, tmp, error):
+    a = asgid("--workers", "2", preexec_fn=refusing(("pidfd_open", error)),
+              conf=LISTEN, fake="recycle=%s/now" % tmp).serving(2)
+    assert a.log.count("pidfd_open: " + os.strerror(error)) == 1
+    first = a.workers()
+    os.kill(first[0], signal.SIGKILL)
+    a.wait_log("died: killed by SIGKILL")
+    a.wait_log("fake: go$", 3)
+    # several at once are heard by one signal
+    os.kill(a.pid, signal.SIGSTOP)
+    poll(lambda: stat_of(a.pid)[0] == "T", "stopped")
+    second = a.workers()
+    for pid in second:
+        os.kill(pid, signal.SIGKILL)
+    poll(lambda: not any(map(stat_of, second)), "killed")
+    a.behave("")
+    os.kill(a.pid, signal.SIGCONT)
+    a.wait_log("fake: go$", 5)
+    assert len(a.workers()) == 2
+    a.signal(signal.SIGHUP)
+    a.wait_log("fake: go$", 7)
+    a.wait_log("Finished worker process", 2)
+    a.stop()
+    assert not zombies(a.pid)
+
+
+def test_worker_that_cannot_start_without_pidfds(asgid):
+    a = asgid(preexec_fn=refusing(("pidfd_open", errno.EPERM)), fake="fail=3")
+    assert a.wait() == 3
+
+
+def test_refused_memfd_is_named(asgid):
+    a = asgid(preexec_fn=refusing(("memfd_create", errno.EPERM)))
+    assert a.wait() == 1
+    assert re.search("cannot start a worker: .*memfd_create: Operation not "
+                     "permitted", a.log)
+
+
+# of a user who has no other process, not even in another run of this
+LONELY = 20000 + os.getpid() % 40000
+
+
+def alone():
+    """Root is not bound by RLIMIT_NPROC."""
+    if os.geteuid() == 0:
+        os.setgid(LONELY)
+        os.setuid(LONELY)
+
+
+def limit(pid, what, soft, user=None):
+    """Root may not set those of other users everywhere."""
+    child = os.fork()
+    if child == 0:
+        try:
+            (user or (lambda: None))()
+            hard = resource.prlimit(pid, what)[1]
+            resource.prlimit(pid, what, (soft if soft else hard, hard))
+            os._exit(0)
+        finally:
+            os._exit(1)
+    assert os.waitpid(child, 0)[1] == 0
+
+
+@pytest.mark.parametrize("command", ["scale 2", "restart-worker 1"])
+def test_who_waits_for_a_worker_hears_that_there_is_none(asgid, tmp, command):
+    tmp.chmod(0o777)
+    c = Controlled(asgid, tmp, preexec_fn=alone,
+                   env={"ASAN_OPTIONS": "detect_leaks=0"})
+    limit(c.a.pid, resource.RLIMIT_NPROC, 1, alone)
+    answer = c.ask(command)
+    assert answer.startswith("500 "), answer
+    assert "cannot start a worker: Resource temporarily unavailable" in answer
+    # and it is tried again
+    limit(c.a.pid, resource.RLIMIT_NPROC, None, alone)
+    c.a.wait_log("fake: go$", 2)
+    c.a.stop()
+
+
+def test_wait_for_nearly_ever(asgid, tmp):
+    c = Controlled(asgid, tmp)
+    c.a.behave("until=%s/ready" % tmp)
+    os.kill(c.a.worker(), signal.SIGKILL)
+    c.a.wait_log("Started worker process", 2)
+    with c.connect() as client:
+        client.sendall(b"wait ready 9223372036s\n")
+        # another one is answered in a later turn of the loop
+        assert c.ask("ping") == "200 5\npong\n"
+        (tmp / "ready").touch()
+        assert client.makefile().readline() == "200 0\n"
+    c.a.stop()

@@ -278,6 +278,13 @@ def test_shutdown_time_is_granted_to_who_takes_part(asgid):
     assert time.monotonic() - began >= 5.101
 
 
+def test_who_says_again_that_it_drains_gets_no_more_time(asgid):
+    a = asgid(conf=GRACEFUL % "1ms", fake="chatter").serving()
+    a.signal()
+    assert a.wait() == 0
+    assert "did not stop within 100ms" in a.log
+
+
 def test_no_orphan_after_kill_of_the_master(asgid):
     a = asgid("--workers", "2").serving(2)
     pids = a.workers()

@@ -492,7 +492,7 @@ def test_fork_fails_on_first_start(asgid):
 
     a = asgid(preexec_fn=limit, env={"ASAN_OPTIONS": "detect_leaks=0"})
     assert a.wait() == 1
-    assert "cannot start a worker: Resource temporarily unavailable" in a.log
+    assert "cannot start a worker: fork: Resource temporarily unavailable" in a.log
 
 
 # ---- idle ------------------------------------------------------------------

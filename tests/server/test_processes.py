@@ -5,6 +5,7 @@ import contextlib
 import os
 import pwd
 import re
+import resource
 import signal
 import socket
 import stat
@@ -720,3 +721,18 @@ def test_privileges(asgid, tmp_path):
         status = f.read()
     assert "Uid:\t%d\t%d\t%d\t%d" % ((user.pw_uid,) * 4) in status
     assert "CapEff:\t0000000000000000" in status
+
+
+def test_full_table_of_descriptors_is_told_once(asgid):
+    d = asgid("processes")
+    d.expect(r"\Aaccept: Too many open files\Z")
+    worker = d.worker
+    hard = resource.prlimit(worker, resource.RLIMIT_NOFILE)[1]
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (3, hard))
+    c = d.connect()
+    c.send(get("/pid"))
+    d.wait_log("accept: Too many open files")
+    time.sleep(0.5)             # for some more tries
+    resource.prlimit(worker, resource.RLIMIT_NOFILE, (hard, hard))
+    assert c.response().text == str(worker)
+    assert d.stderr.count("accept:") == 1

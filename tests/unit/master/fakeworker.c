@@ -24,6 +24,7 @@
  *	leave[=PATH]	drains of its own, likewise
  *	nodrain		ignores that it is told to drain, and SIGTERM
  *	says		like nodrain, but says that it is draining
+ *	chatter		.. again and again
  *	nostop		ignores that it is told to stop at once
  *	orphan[=PATH]	leaves a dead process of a dead child when it starts,
  *			before anything else, or then, when that file is there
@@ -308,10 +309,26 @@ on_go(const char *text UNUSED)
 }
 
 static void
+say_again(struct loop *l, struct loop_timer *t)
+{
+	(void)chan_send(&fake.chan, CHAN_STOPPING, "");
+	loop_timer_set(l, t, mono_now() + 100 * NSEC_PER_MSEC);
+}
+
+static void
+chatter(void)
+{
+	loop_timer_init(&fake.timer, say_again);
+	say_again(fake.loop, &fake.timer);
+}
+
+static void
 on_drain(const char *text UNUSED)
 {
 	say("drain");
-	if (word("says") != NULL)
+	if (word("chatter") != NULL)
+		chatter();
+	else if (word("says") != NULL)
 		(void)chan_send(&fake.chan, CHAN_STOPPING, "");
 	else if (word("nodrain") == NULL)
 		leave();
