@@ -55,24 +55,41 @@ outcome_settle(struct cycle *c, unsigned status, const char *text)
 
 /* ---- whose fault -------------------------------------------------------- */
 
-/* Exceptions by which frameworks say that a client has left, by the names of
- * their classes: Starlette's, Django's, Litestar's and others'. */
-static const char *const disconnects[] = {
-	"ClientDisconnect", "ClientDisconnected", "ClientDisconnectedError",
-	"RequestAborted", "WebSocketDisconnect",
+/* The exceptions by which frameworks say that a client has left. */
+static const struct {
+	const char	*module, *name;
+} disconnects[] = {
+	{ "starlette.requests", "ClientDisconnect" },
+	{ "starlette.websockets", "WebSocketDisconnect" },
+	{ "starlette.websockets", "WebSocketDisconnected" },
+	{ "django.core.exceptions", "RequestAborted" },
+	{ "litestar.exceptions.websocket_exceptions", "WebSocketDisconnect" },
 };
+
+static bool
+is_of_module(PyObject *exc, const char *module)
+{
+	PyObject *of = PyObject_GetAttrString((PyObject *)Py_TYPE(exc),
+	    "__module__");
+	bool yes = of != NULL && PyUnicode_Check(of) &&
+	    PyUnicode_CompareWithASCIIString(of, module) == 0;
+
+	Py_XDECREF(of);
+	PyErr_Clear();
+	return yes;
+}
 
 static bool
 is_disconnect(PyObject *exc)
 {
-	const char *name = Py_TYPE(exc)->tp_name, *dot = strrchr(name, '.');
 	size_t i;
 
 	if (PyObject_TypeCheck(exc,
 	    (PyTypeObject *)response_disconnected()))
 		return true;
 	for (i = 0; i < countof(disconnects); i++)
-		if (strcmp(dot != NULL ? dot + 1 : name, disconnects[i]) == 0)
+		if (strcmp(Py_TYPE(exc)->tp_name, disconnects[i].name) == 0 &&
+		    is_of_module(exc, disconnects[i].module))
 			return true;
 	return false;
 }
