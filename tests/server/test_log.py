@@ -45,6 +45,21 @@ def test_uvicorn_format_phrases(asgid):
         "503 service unavailable"]
 
 
+def test_websocket_is_named(asgid):
+    """Until there are WebSockets: why did the handshake end so?"""
+    d = asgid("conns")
+    c = d.connect()
+    r = c.request("GET", "/fast", headers=[
+        ("Connection", "Upgrade"), ("Upgrade", "WebSocket"),
+        ("Sec-WebSocket-Version", "13"),
+        ("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")])
+    assert r.status == 200
+    c.request("GET", "/fast", headers=[("Upgrade", "h2c")])
+    d.wait_log("INFO: +WebSocket is not supported yet.*: GET /fast from "
+               "127.0.0.1:%d" % c.local[1])
+    assert d.stderr.count("WebSocket") == 1
+
+
 COMBINED = re.compile(
     r'(\S+) - - \[(\d\d/[A-Z][a-z]{2}/\d{4}:\d\d:\d\d:\d\d [+-]\d{4})\] '
     r'"([^"]*)" (\d{3}) (\d+) "([^"]*)" "([^"]*)" (\d+\.\d{6})\Z')

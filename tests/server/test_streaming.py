@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from harness import DEADLINE, get, poll
+from harness import DEADLINE, Truncated, get, poll
 from procfs import rss
 
 SHARED = ("streams", "-o", "log.format=uvicorn")
@@ -24,6 +24,39 @@ def post(path, *headers):
 def still_alive(c):
     r = c.request("POST", "/echo", body=b"still")
     return r.status == 200 and r.body == b"still"
+
+
+# ---- event streams
+
+@pytest.mark.parametrize("request_head", [
+    get("/events"), get("/events/sized"), get("/events", version="1.0"),
+    b"POST /events HTTP/1.1\r\nHost: t\r\nContent-Length: 5\r\n\r\n"])
+def test_head_of_an_event_stream(shared, request_head):
+    """Its client has the head before there is an event."""
+    c = shared.connect()
+    c.send(request_head)
+    head = c.until(lambda b: b"\r\n\r\n" in b)
+    assert b" 200 OK" in bytes(c.buf), head
+    shared.get("/open/event")
+    assert c.response().body == b"data: 1\n\n"
+
+
+def test_head_of_an_event_stream_without_body(shared):
+    c = shared.connect()
+    c.send(get("/events", method="HEAD"))
+    shared.get("/open/event")
+    assert c.response("HEAD").status == 200
+    assert still_alive(c)
+
+
+def test_event_stream_fails_behind_its_head(shared):
+    c = shared.connect()
+    c.send(get("/events/fails"))
+    c.until(lambda b: b"\r\n\r\n" in b)
+    shared.get("/open/event")
+    with pytest.raises(Truncated):
+        c.response()
+    shared.expect("GET /events/fails.*no event")
 
 
 # ---- framing

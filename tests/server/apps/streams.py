@@ -31,6 +31,20 @@ async def f_lastpart(scope, receive, send):
     await send(body(b"last", False))
 
 
+async def f_events(scope, receive, send):
+    """An event stream that has nothing to tell for a while."""
+    await send(start([(b"Content-Type", b"text/event-stream; charset=utf-8"),
+                      *EVENTS.get(scope["path"], ())]))
+    await gate("event").wait()
+    GATES.clear()
+    if scope["path"] == "/events/fails":
+        raise ValueError("no event")
+    await send(body(b"data: 1\n\n", False))
+
+
+EVENTS = {"/events/sized": [(b"content-length", b"9")]}
+
+
 async def f_gated(scope, receive, send):
     """Each piece must reach the client before the next is made."""
     await send(start())
