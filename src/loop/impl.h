@@ -71,6 +71,5 @@ void	 loop_turn_begins(struct loop *, nsec_t now);
 /* signal.c */
 void	 loop_signal_dispatch(struct loop *);
 void	 loop_signal_close(struct loop *);
-void	 loop_signal_reset(struct loop *, sigset_t *reset);
 
 #endif

@@ -134,10 +134,20 @@ void	 loop_work_del(struct loop *, struct loop_work *);
 typedef void loop_signal_f(struct loop *, int signo, void *arg);
 
 /* Catch a signal by sigaction (no mask that a child would inherit); the
- * callback runs in step 6. One loop a process may do this. NULL cb gives
- * the default action back, LOOP_SIGNAL_IGNORE ignores. 0, or -1, errno. */
+ * callback runs in step 6. One loop a process may do this; before there is
+ * one (NULL), what comes is kept: see loop_signals_serve().
+ * NULL cb gives the default action back, LOOP_SIGNAL_IGNORE ignores. 0, or -1,
+ * errno. */
 #define LOOP_SIGNAL_IGNORE ((loop_signal_f *)1)
 int	 loop_signal(struct loop *, int signo, loop_signal_f *, void *arg);
+/* What is caught so far is this loop's, and what was kept. */
+void	 loop_signals_serve(struct loop *);
+/* As if the signal had come; nothing, if it is not caught. */
+void	 loop_signal_mark(int signo);
+/* Somebody has set another handler for a signal that is caught: ours again. One
+ * that is not `over` others, or a signal that we ignore: if the default action
+ * was set, only. */
+void	 loop_signal_again(int signo, bool over);
 /* Called by the handler itself with each signal that is caught, also when the
  * loop does not turn: see signal-safety(7). One a process; NULL: none. */
 typedef void loop_signal_now_f(int signo);
@@ -161,6 +171,8 @@ void	 loop_signals_release(void);
  * which.
  */
 void	 loop_forked(struct loop *, sigset_t *reset);
+/* The part about signals: all there is to do while there is no loop (NULL). */
+void	 loop_signal_reset(struct loop *, sigset_t *reset);
 
 /* ---- hooks ---------------------------------------------------------- */
 

@@ -16,6 +16,7 @@
 struct caught {
 	loop_signal_f	*cb;
 	void		*arg;
+	bool		 ignored;
 };
 
 static struct {
@@ -48,10 +49,20 @@ on_signal(int signo)
 	errno = saved;
 }
 
+static int
+install(int signo, void (*handler)(int))
+{
+	struct sigaction sa = { .sa_flags = SA_RESTART };
+
+	(void)sigemptyset(&sa.sa_mask);
+	sa.sa_handler = handler;
+	return sigaction(signo, &sa, NULL);
+}
+
 int
 loop_signal(struct loop *l, int signo, loop_signal_f *cb, void *arg)
 {
-	struct sigaction sa = { .sa_flags = SA_RESTART };
+	void (*handler)(int) = on_signal;
 	struct caught old;
 
 	if (signo <= 0 || signo >= NSIG) {
@@ -65,20 +76,50 @@ loop_signal(struct loop *l, int signo, loop_signal_f *cb, void *arg)
 	signals.loop = l;
 	signals.left = 0;
 	old = signals.caught[signo];
-	(void)sigemptyset(&sa.sa_mask);
 	if (cb == NULL)
-		sa.sa_handler = SIG_DFL;
+		handler = SIG_DFL;
 	else if (cb == LOOP_SIGNAL_IGNORE)
-		sa.sa_handler = SIG_IGN;
-	else
-		sa.sa_handler = on_signal;
-	signals.caught[signo].cb = cb != LOOP_SIGNAL_IGNORE ? cb : NULL;
-	signals.caught[signo].arg = arg;
-	if (sigaction(signo, &sa, NULL) == -1) {
+		handler = SIG_IGN;
+	signals.caught[signo] = (struct caught){
+		.cb = cb != LOOP_SIGNAL_IGNORE ? cb : NULL,
+		.arg = arg,
+		.ignored = cb == LOOP_SIGNAL_IGNORE,
+	};
+	if (install(signo, handler) == -1) {
 		signals.caught[signo] = old;
 		return -1;
 	}
 	return 0;
+}
+
+void
+loop_signals_serve(struct loop *l)
+{
+	signals.loop = l;
+}
+
+void
+loop_signal_mark(int signo)
+{
+	if (signals.caught[signo].cb == NULL)
+		return;
+	signals.marked[signo] = 1;
+	signals.any = 1;
+	if (signals.loop != NULL)
+		loop_wake(signals.loop);
+}
+
+void
+loop_signal_again(int signo, bool over)
+{
+	const struct caught *c = &signals.caught[signo];
+	struct sigaction now;
+
+	if (c->cb == NULL && !c->ignored)
+		return;
+	if ((over && c->cb != NULL) || (sigaction(signo, NULL, &now) == 0 &&
+	    now.sa_handler == SIG_DFL))
+		(void)install(signo, c->ignored ? SIG_IGN : on_signal);
 }
 
 void
@@ -129,6 +170,7 @@ loop_signal_reset(struct loop *l, sigset_t *reset)
 	if (signals.loop != l)
 		return;
 	for (i = 1; i < NSIG; i++) {
+		signals.caught[i].ignored = false;
 		if (signals.caught[i].cb == NULL)
 			continue;
 		signals.caught[i].cb = NULL;

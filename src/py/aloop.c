@@ -63,7 +63,7 @@ LoopCore__run_once(PyObject *op, PyObject *unused UNUSED)
 	Py_RETURN_NONE;
 }
 
-/* For aloop_run(): what callbacks of a worker's loop let out does not end it. */
+/* For aloop_run(): what callbacks let out does not end a worker's loop. */
 static PyObject *
 LoopCore__turns(PyObject *op, PyObject *unused UNUSED)
 {

@@ -54,7 +54,7 @@ forget_signals(const sigset_t *set)
 
 	if (list != NULL)
 		r = PyObject_CallFunctionObjArgs(aloop_state()->forked,
-		    self.aloop, list, NULL);
+		    self.aloop != NULL ? self.aloop : Py_None, list, NULL);
 	Py_XDECREF(list);
 	Py_XDECREF(r);
 	if (r == NULL)
@@ -91,9 +91,10 @@ after_in_child(PyObject *module UNUSED, PyObject *unused UNUSED)
 	 * which nothing may be taken */
 	if (loop != NULL)
 		loop_forked(loop, &set);
+	else if (self.aloop == NULL)	/* while the application is imported */
+		loop_signal_reset(NULL, &set);
 	self.child(self.arg);
-	if (self.aloop != NULL)
-		forget_signals(&set);
+	forget_signals(&set);
 	loop_signals_release();
 	Py_RETURN_NONE;
 }

@@ -36,6 +36,7 @@
 #include "py/error.h"
 #include "py/fork.h"
 #include "py/host.h"
+#include "py/signals.h"
 #include "stats/stats.h"
 #include "worker/main_task.h"
 #include "worker/orphan.h"
@@ -170,10 +171,17 @@ drain(bool now, bool others)
 		cancel(CANCEL_NOW);
 }
 
-/* What is meant for the master: Ctrl-C, say, reaches the whole group. */
+/* What is meant for the master, and may reach the whole group. */
 static void
-on_interrupt(struct loop *loop UNUSED, int signo UNUSED, void *arg UNUSED)
+on_others(struct loop *loop UNUSED, int signo UNUSED, void *arg UNUSED)
 {
+}
+
+/* Ctrl-C: the master hears it as well. */
+static void
+on_interrupt(struct loop *loop UNUSED, int signo, void *arg UNUSED)
+{
+	signals_pass(self.aloop, signo, true);
 }
 
 static void
@@ -181,6 +189,44 @@ on_signal(struct loop *loop UNUSED, int signo, void *arg UNUSED)
 {
 	/* the whole group may have got it: who knows who is left */
 	drain(signo == SIGQUIT, signo == SIGQUIT);
+	signals_pass(self.aloop, signo, true);
+}
+
+/* Caught, where ignoring would do: the application's children would inherit
+ * that. Python ignores SIGPIPE itself, and subprocess gives it back. */
+static const struct {
+	int		 signo;
+	loop_signal_f	*cb;
+	bool		 over;		/* handlers of the application */
+} caught[] = {
+	{ SIGTERM,	on_signal,	true },
+	{ SIGQUIT,	on_signal,	true },
+	{ SIGINT,	on_interrupt,	true },
+	{ SIGHUP,	on_others,	false },
+	{ SIGUSR1,	on_others,	false },
+	{ SIGPIPE,	LOOP_SIGNAL_IGNORE, false },
+};
+
+/* Before the application is imported: what comes meanwhile is kept, and Python
+ * knows what stands. */
+static int
+catch_signals(void)
+{
+	size_t i;
+
+	loop_signal_at_once(orphan_on_signal);
+	for (i = 0; i < countof(caught); i++)
+		loop_signal(NULL, caught[i].signo, caught[i].cb, NULL);
+	if (signals_init() == -1)
+		goto fail;
+	for (i = 0; i < countof(caught); i++)
+		if (caught[i].cb != LOOP_SIGNAL_IGNORE &&
+		    signals_share(caught[i].signo, caught[i].over) == -1)
+			goto fail;
+	return 0;
+fail:
+	error_log(LOG_L_CRITICAL, "cannot share signals with Python");
+	return -1;
 }
 
 /* ---- what the master says ----------------------------------------------- */
@@ -362,15 +408,7 @@ start_loop(void)
 	count_dates();
 	loop_timer_init(&self.patience, on_patience);
 	loop_work_init(&self.check, LOOP_DEFERRED, on_check);
-	loop_signal_at_once(orphan_on_signal);
-	loop_signal(self.loop, SIGTERM, on_signal, NULL);
-	loop_signal(self.loop, SIGQUIT, on_signal, NULL);
-	/* caught, not ignored: that the application's children would inherit */
-	loop_signal(self.loop, SIGINT, on_interrupt, NULL);
-	loop_signal(self.loop, SIGHUP, on_interrupt, NULL);
-	loop_signal(self.loop, SIGUSR1, on_interrupt, NULL);
-	/* Python ignores it as well, and subprocess gives it back */
-	loop_signal(self.loop, SIGPIPE, LOOP_SIGNAL_IGNORE, NULL);
+	loop_signals_serve(self.loop);
 	fork_serve(self.aloop);
 	if (chan_init(&self.chan, self.loop, &self.birth->channel,
 	    on_message, on_master_gone, NULL) == -1)
@@ -510,6 +548,8 @@ worker_main(struct birth *birth, struct conf *conf)
 		error_log(LOG_L_CRITICAL, "cannot watch over forks");
 		return WORKER_FAILED;
 	}
+	if (catch_signals() == -1)
+		return WORKER_FAILED;
 	loaded = load_application() == 0;
 	if (take_loop() == -1 || start_loop() == -1)
 		return WORKER_FAILED;
