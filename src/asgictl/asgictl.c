@@ -4,7 +4,6 @@
  * the daemon's.
  */
 #include <fcntl.h>
-#include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -112,41 +111,102 @@ print_completion(const char *const *words, size_t n)
 struct options {
 	char		*socket, *file;
 	bool		 quiet, version, help;
+	bool		 explain;	/* the command, behind which help is */
 };
 
+/* The next letter, or the two words of one with a value. */
 static int
-read_options(struct options *o, int argc, char *argv[])
+take_letter(struct options *o, int argc, char *argv[])
 {
-	static const struct option longs[] = {
-		{ "version", no_argument, NULL, 'V' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 }
-	};
-	int c;
+	int c = getopt(argc, argv, "+:s:c:qVh");
 
-	opterr = 0;
-	while ((c = getopt_long(argc, argv, "+:s:c:qVh", longs, NULL)) != -1) {
-		if (c == 's')
-			o->socket = optarg;
-		else if (c == 'c')
-			o->file = optarg;
-		else if (c == 'q')
-			o->quiet = true;
-		else if (c == 'V')
-			o->version = true;
-		else if (c == 'h')
-			o->help = true;
-		else {
-			if (c == ':')
-				tell_error("-%c needs a value", optopt);
-			else if (optopt != 0 && strchr("Vh", optopt) == NULL)
-				tell_error("-%c: unknown option", optopt);
-			else
-				tell_error("%s: unknown option",
-				    argv[optind - 1]);
-			return -1;
-		}
+	if (c == 's')
+		o->socket = optarg;
+	else if (c == 'c')
+		o->file = optarg;
+	else if (c == 'q')
+		o->quiet = true;
+	else if (c == 'V')
+		o->version = true;
+	else if (c == 'h')
+		o->help = true;
+	else {
+		tell_error(c == ':' ? "-%c needs a value" :
+		    "-%c: unknown option", optopt);
+		return -1;
 	}
+	return 0;
+}
+
+static bool
+is_flag(const char *word)
+{
+	size_t i;
+
+	for (i = 0; i < CTL_NFLAGS; i++)
+		if (strcmp(ctl_flags[i].word, word) == 0)
+			return true;
+	return false;
+}
+
+/* A beginning will do: "--vers". */
+static int
+take_long(struct options *o, const char *word)
+{
+	size_t n = strlen(word);
+
+	if (strncmp("--version", word, n) == 0)
+		o->version = true;
+	else if (strncmp("--help", word, n) == 0)
+		o->help = true;
+	else {
+		tell_error("%s: unknown option", word);
+		return -1;
+	}
+	return 0;
+}
+
+/*
+ * Takes our options, which may stand anywhere before "--", out of argv.  What
+ * stays there are the words, the flags of the command behind them: how many,
+ * or -1 after telling.
+ */
+static int
+read_arguments(struct options *o, int argc, char *argv[])
+{
+	char **flags = calloc((size_t)argc + 1, sizeof(*flags)), *word;
+	int nwords = 0, nflags = 0, result = 0;
+	bool rest = false;
+
+	if (flags == NULL)
+		result = tell_errno("arguments");
+	optind = 1;
+	opterr = 0;
+	while (result == 0 && optind < argc) {
+		word = argv[optind];
+		if (rest || word[0] != '-' || word[1] == '\0') {
+			argv[nwords++] = argv[optind++];
+			continue;
+		}
+		if (word[1] != '-')
+			result = take_letter(o, argc, argv);
+		else if (optind++, word[2] == '\0')
+			rest = true;
+		else if (is_flag(word))
+			flags[nflags++] = word;
+		else
+			result = take_long(o, word);
+		o->explain = o->help && (o->explain || nwords > 0);
+	}
+	if (result == 0 && nflags > 0)
+		memcpy(argv + nwords, flags, (size_t)nflags * sizeof(*flags));
+	free(flags);
+	return result == 0 ? nwords + nflags : -1;
+}
+
+static int
+check_options(const struct options *o)
+{
 	if (o->socket != NULL && *o->socket == '\0') {
 		tell_error("-s: the name is empty");
 		return -1;
@@ -254,22 +314,19 @@ int
 main(int argc, char *argv[])
 {
 	struct options o = { .socket = NULL };
-	const char *const *words;
-	size_t n;
+	const char *const *words = (const char *const *)argv;
+	int n;
 
 	open_standard_files();
 	signal(SIGPIPE, SIG_DFL);
-	if (read_options(&o, argc, argv) == -1)
+	if ((n = read_arguments(&o, argc, argv)) == -1 ||
+	    check_options(&o) == -1)
 		return STATUS_USAGE;
 	if (o.help)
-		return print_help(NULL);
+		return print_help(o.explain ? words[0] : NULL);
 	if (o.version)
 		return print_version();
-	words = (const char *const *)(argv + optind);
-	n = (size_t)(argc - optind);
 	if (n > 0 && strcmp(words[0], "completion") == 0)
-		return print_completion(words + 1, n - 1);
-	if (n == 2 && strcmp(words[1], "--help") == 0)
-		return print_help(words[0]);
-	return run_words(&o, words, n);
+		return print_completion(words + 1, (size_t)n - 1);
+	return run_words(&o, words, (size_t)n);
 }

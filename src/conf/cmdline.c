@@ -192,7 +192,8 @@ static const struct cmdline_option options[] = {
 	    "send a Server header" },
 	{ 0, "--no-server-header", NULL, on_server_header, "send none" },
 	{ 0, "--version", NULL, on_version, "print versions and exit" },
-	{ 0, "--help", NULL, on_help, "print this and exit" },
+	{ 'h', "", NULL, on_help, "print this and exit" },
+	{ 0, "--help", NULL, on_help, "the same" },
 };
 
 /* uvicorn has them, this version has not.  Saying so beats ignoring them. */

@@ -231,7 +231,7 @@ do_version(struct master *m UNUSED, struct control_client *client,
 
 	if ((r->flags & CTL_F_JSON) != 0) {
 		json_open(&j, NULL, '{');
-		json_str(&j, "asgid", PACKAGE_VERSION);
+		json_str(&j, KEY(version), PACKAGE_VERSION);
 		json_close(&j, '}');
 		buf_putc(&b, '\n');
 	} else

@@ -65,17 +65,17 @@ status_json(struct master *m, struct buf *to)
 	size_t i;
 
 	json_open(&j, NULL, '{');
-	json_str(&j, "version", PACKAGE_VERSION);
-	json_str(&j, "state", state_of(m));
-	json_int(&j, "pid", getpid());
-	json_num(&j, "uptime_seconds", seconds(mono_now() - m->started));
-	json_str(&j, "application", m->setup->conf->app);
+	json_str(&j, KEY(version), PACKAGE_VERSION);
+	json_str(&j, KEY(state), state_of(m));
+	json_int(&j, KEY(pid), getpid());
+	json_num(&j, KEY(uptime_seconds), seconds(mono_now() - m->started));
+	json_str(&j, KEY(application), m->setup->conf->app);
 	if (*m->setup->conf->file != '\0')
-		json_str(&j, "configuration", m->setup->conf->file);
-	json_uint(&j, "generation", m->fleet.now.generation);
-	json_uint(&j, "workers_wanted", m->fleet.now.nseats);
-	json_uint(&j, "workers_serving", m->fleet.serving);
-	json_open(&j, "listening", '[');
+		json_str(&j, KEY(configuration), m->setup->conf->file);
+	json_uint(&j, KEY(generation), m->fleet.now.generation);
+	json_uint(&j, KEY(workers_wanted), m->fleet.now.nseats);
+	json_uint(&j, KEY(workers_serving), m->fleet.serving);
+	json_open(&j, KEY(listening), '[');
 	for (i = 0; i < ls->len; i++) {
 		listener_text(&ls->at[i], text);
 		json_str(&j, NULL, text);
@@ -83,14 +83,14 @@ status_json(struct master *m, struct buf *to)
 	json_close(&j, ']');
 	if (m->metrics != NULL) {
 		metrics_text(m->metrics, text);
-		json_str(&j, "metrics", text);
+		json_str(&j, KEY(metrics), text);
 	}
 	if (m->reload_at != 0) {
-		json_open(&j, "last_reload", '{');
-		json_int(&j, "time", m->reload_at);
-		json_str(&j, "by", m->reload_by);
-		json_str(&j, "result", reload_outcome(m));
-		json_str(&j, "text", buf_str(&m->reload_text));
+		json_open(&j, KEY(last_reload), '{');
+		json_int(&j, KEY(time), m->reload_at);
+		json_str(&j, KEY(by), m->reload_by);
+		json_str(&j, KEY(result), reload_outcome(m));
+		json_str(&j, KEY(text), buf_str(&m->reload_text));
 		json_close(&j, '}');
 	}
 	json_close(&j, '}');
@@ -148,8 +148,7 @@ view_status(struct master *m, bool json, struct buf *to)
 struct row {
 	const struct child	*child;		/* or NULL */
 	const struct seat	*seat;		/* or NULL */
-	uint64_t		 resident;	/* bytes */
-	nsec_t			 cpu, busy;
+	nsec_t			 busy;
 };
 
 typedef void row_f(struct master *, const struct row *, void *arg);
@@ -159,7 +158,6 @@ child_row(struct master *m, const struct child *c, row_f *cb, void *arg)
 {
 	struct row r = { .child = c, .seat = c->seat, .busy = child_busy(c) };
 
-	(void)stats_process(c->pid, &r.resident, &r.cpu);
 	cb(m, &r, arg);
 }
 
@@ -261,6 +259,8 @@ row_text(struct master *m, const struct row *r, void *arg)
 	struct table *t = arg;
 	struct state st;
 	char age[32], end[128];
+	uint64_t resident;
+	nsec_t cpu;
 
 	row_state(r, &st);
 	end_text(r->seat, end);
@@ -279,48 +279,55 @@ row_text(struct master *m, const struct row *r, void *arg)
 		return;
 	}
 	slot = stats_slot(m->stats, c->slot);
+	(void)stats_process(c->pid, &resident, &cpu);
 	str_from_age(mono_now() - c->born, age);
 	buf_printf(t->to, " %8s %10" PRIu64 " %7" PRIu64 " %6" PRIu64
 	    " %7.1fM %8.2fs  %s\n", age, stats_value(slot, STAT_requests),
 	    stats_value(slot, STAT_in_flight), connections(slot),
-	    (double)r->resident / 1048576, seconds(r->cpu), end);
+	    (double)resident / 1048576, seconds(cpu), end);
+}
+
+static struct stats_worker
+told_of(const struct child *c, nsec_t now)
+{
+	return (struct stats_worker){
+		.slot = c->slot, .id = c->id, .pid = c->pid,
+		.generation = c->generation,
+		.state = child_state_names[c->state], .age = now - c->born,
+	};
+}
+
+static void
+put_seat(struct json *j, const struct seat *s, nsec_t now)
+{
+	json_uint(j, KEY(unexpected_ends), s->ends);
+	if (s->last_when == 0)
+		return;
+	json_str(j, KEY(last_end), s->last_end);
+	json_num(j, KEY(last_end_age_seconds), seconds(now - s->last_when));
 }
 
 static void
 row_json(struct master *m, const struct row *r, void *arg)
 {
 	const struct child *c = r->child;
-	const struct stats_slot *slot;
 	struct json *j = arg;
-	nsec_t now = mono_now();
+	struct stats_view v = { .segment = m->stats, .now = mono_now() };
+	struct stats_worker w;
 
 	json_open(j, NULL, '{');
-	json_uint(j, "id", c == NULL ? r->seat->id : c->id);
-	json_str(j, "state", c == NULL ? "waiting" :
-	    child_state_names[c->state]);
-	json_uint(j, "generation", c == NULL ? r->seat->cohort->generation :
-	    c->generation);
 	if (c != NULL) {
-		slot = stats_slot(m->stats, c->slot);
-		json_int(j, "pid", c->pid);
-		json_num(j, "uptime_seconds", seconds(now - c->born));
-		json_num(j, "busy_seconds", seconds(r->busy));
-		json_num(j, "stopped_seconds", c->stopped == 0 ? 0 :
-		    seconds(now - c->stopped));
-		json_uint(j, "requests", stats_value(slot, STAT_requests));
-		json_uint(j, "in_flight", stats_value(slot, STAT_in_flight));
-		json_uint(j, "connections", connections(slot));
-		json_uint(j, "resident_bytes", r->resident);
-		json_num(j, "cpu_seconds", seconds(r->cpu));
+		w = told_of(c, v.now);
+		stats_json_worker(&v, &w, j);
+		json_num(j, KEY(stopped_seconds), c->stopped == 0 ? 0 :
+		    seconds(v.now - c->stopped));
+	} else {
+		json_uint(j, KEY(id), r->seat->id);
+		json_uint(j, KEY(generation), r->seat->cohort->generation);
+		json_str(j, KEY(state), "waiting");
 	}
-	if (r->seat != NULL) {
-		json_uint(j, "unexpected_ends", r->seat->ends);
-		if (r->seat->last_when != 0) {
-			json_str(j, "last_end", r->seat->last_end);
-			json_num(j, "last_end_seconds_ago",
-			    seconds(now - r->seat->last_when));
-		}
-	}
+	if (r->seat != NULL)
+		put_seat(j, r->seat, v.now);
 	json_close(j, '}');
 }
 
@@ -355,12 +362,7 @@ take_roster(const struct fleet *f, nsec_t now, struct stats_worker *to)
 
 	for (n = f->children.next; n != &f->children; n = n->next) {
 		c = list_entry(n, struct child, node);
-		to[len++] = (struct stats_worker){
-			.slot = c->slot, .id = c->id, .pid = c->pid,
-			.generation = c->generation,
-			.state = child_state_names[c->state],
-			.age = now - c->born,
-		};
+		to[len++] = told_of(c, now);
 	}
 	return len;
 }

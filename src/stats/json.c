@@ -9,7 +9,12 @@
 #include <string.h>
 
 #include "base/defs.h"
-#include "base/json.h"
+
+const char *const json_fields[NFIELDS] = {
+#define FIELD(name, text)	[FIELD_##name] = #name,
+#include "stats/fields.def"
+#undef FIELD
+};
 
 static const struct {
 	const char	*key;
@@ -109,56 +114,53 @@ put_line(struct json *j, const struct stats_view *v, enum stat_id id)
 /* ---- the rest ----------------------------------------------------------- */
 
 static void
-put_last_seconds(struct json *j, const struct stats_view *v)
+put_recent(struct json *j, const struct stats_view *v)
 {
 	struct stats_second sum;
 	double over;
 
 	stats_last_seconds(v->segment, v->now, v->uptime, &sum, &over);
-	json_open(j, "last_seconds", '{');
-	json_num(j, "seconds", over);
-	json_uint(j, "requests", sum.requests);
-	json_uint(j, "errors", sum.errors);
-	json_uint(j, "received_bytes", sum.received);
-	json_uint(j, "sent_bytes", sum.sent);
+	json_open(j, KEY(recent), '{');
+	json_num(j, KEY(window_seconds), over);
+	json_uint(j, KEY(requests), sum.requests);
+	json_uint(j, KEY(errors), sum.errors);
+	json_uint(j, KEY(received_bytes), sum.received);
+	json_uint(j, KEY(sent_bytes), sum.sent);
 	json_close(j, '}');
 }
 
 static void
-put_worker(struct json *j, const struct stats_view *v,
-    const struct stats_worker *w)
+put_work(struct json *j, const struct stats_slot *s, nsec_t now)
 {
-	static const struct {
-		const char	*key;
-		enum stat_id	 id;
-	} told[] = {
-		{ "requests", STAT_requests },
-		{ "requests_in_flight", STAT_in_flight },
-		{ "connections_active", STAT_conns_active },
-		{ "connections_idle", STAT_conns_idle },
-	};
-	const struct stats_slot *s = w->slot > 0 ?
-	    stats_slot(v->segment, w->slot) : NULL;
+	uint64_t active = stats_value(s, STAT_conns_active);
+	uint64_t idle = stats_value(s, STAT_conns_idle);
+
+	json_num(j, KEY(busy_seconds), seconds(stats_busy(s, now)));
+	json_uint(j, KEY(requests), stats_value(s, STAT_requests));
+	json_uint(j, KEY(in_flight), stats_value(s, STAT_in_flight));
+	json_uint(j, KEY(connections), active + idle);
+	json_uint(j, KEY(connections_active), active);
+	json_uint(j, KEY(connections_idle), idle);
+}
+
+void
+stats_json_worker(const struct stats_view *v, const struct stats_worker *w,
+    struct json *j)
+{
 	uint64_t memory;
 	nsec_t cpu;
-	size_t i;
 
-	json_open(j, NULL, '{');
-	json_uint(j, "worker", w->id);
-	json_uint(j, "generation", w->generation);
-	json_int(j, "pid", w->pid);
-	json_str(j, "state", w->state);
-	json_num(j, "age_seconds", seconds(w->age));
-	for (i = 0; s != NULL && i < countof(told); i++)
-		json_uint(j, told[i].key,
-		    stats_value(s, told[i].id));
-	if (s != NULL)
-		json_num(j, "busy_seconds", seconds(stats_busy(s, v->now)));
+	json_uint(j, KEY(id), w->id);
+	json_int(j, KEY(pid), w->pid);
+	json_uint(j, KEY(generation), w->generation);
+	json_str(j, KEY(state), w->state);
+	json_num(j, KEY(uptime_seconds), seconds(w->age));
+	if (w->slot > 0)
+		put_work(j, stats_slot(v->segment, w->slot), v->now);
 	if (stats_process(w->pid, &memory, &cpu) == 0) {
-		json_uint(j, "memory_bytes", memory);
-		json_num(j, "cpu_seconds", seconds(cpu));
+		json_uint(j, KEY(resident_bytes), memory);
+		json_num(j, KEY(cpu_seconds), seconds(cpu));
 	}
-	json_close(j, '}');
 }
 
 void
@@ -169,14 +171,17 @@ stats_json(const struct stats_view *v, struct buf *to)
 	size_t i;
 
 	json_open(&j, NULL, '{');
-	json_str(&j, "version", PACKAGE_VERSION);
-	json_num(&j, "uptime_seconds", seconds(v->uptime));
+	json_str(&j, KEY(version), PACKAGE_VERSION);
+	json_num(&j, KEY(uptime_seconds), seconds(v->uptime));
 	for (id = 0; id < STATS_NLINES; id++)
 		put_line(&j, v, id);
-	put_last_seconds(&j, v);
-	json_open(&j, "workers", '[');
-	for (i = 0; i < v->nworkers; i++)
-		put_worker(&j, v, &v->workers[i]);
+	put_recent(&j, v);
+	json_open(&j, KEY(workers), '[');
+	for (i = 0; i < v->nworkers; i++) {
+		json_open(&j, NULL, '{');
+		stats_json_worker(v, &v->workers[i], &j);
+		json_close(&j, '}');
+	}
 	json_close(&j, ']');
 	json_close(&j, '}');
 	buf_putc(to, '\n');

@@ -9,7 +9,20 @@
 #include <sys/types.h>
 
 #include "base/buf.h"
+#include "base/json.h"
 #include "stats/stats.h"
+
+/* Names of what is told as JSON, by anybody: KEY(uptime_seconds). */
+enum json_field {
+#define FIELD(name, text)	FIELD_##name,
+#include "stats/fields.def"
+#undef FIELD
+	NFIELDS
+};
+
+extern const char *const json_fields[NFIELDS];
+
+#define KEY(name)	json_fields[FIELD_##name]
 
 struct stats_worker {
 	int		 slot;		/* 0: counts for itself, is not told */
@@ -30,6 +43,9 @@ struct stats_view {
 void	 stats_text(const struct stats_view *, struct buf *);
 /* One object, and a line end. */
 void	 stats_json(const struct stats_view *, struct buf *);
+/* One worker's fields, into an object that is open. */
+void	 stats_json_worker(const struct stats_view *,
+	    const struct stats_worker *, struct json *);
 /* OpenMetrics 1.0. */
 void	 stats_openmetrics(const struct stats_view *, struct buf *);
 /* What Prometheus spoke before, version 0.0.4. */

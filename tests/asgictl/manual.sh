@@ -1,9 +1,9 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-3-Clause
 #
-# asgictl(8) tells of the commands, flags, results and metrics as the tables
-# have them.
-#	manual.sh [-u]		-u: put flags, results and metrics into it
+# asgictl(8) tells of the commands, flags, results, metrics and fields as the
+# tables have them.
+#	manual.sh [-u]		-u: put all but the commands into it
 export LC_ALL=C
 
 build=${ASGID_BUILD:-$(pwd)}
@@ -28,7 +28,7 @@ part()
 	    sed '/^\.\\" /d'
 }
 
-for name in flags results metrics; do
+for name in flags results metrics fields; do
 	"$tables" $name >"$tmp/$name" && [ -s "$tmp/$name" ] || exit 99
 	if [ "$1" = -u ]; then
 		sed -e '/^\.\\" begin '$name'/r '"$tmp/$name" \

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The tables that asgictl(8) tells of, as pieces of its source:
- *	tables commands|flags|results|metrics
+ *	tables commands|flags|results|metrics|fields
  */
 #include <ctype.h>
 #include <stdbool.h>
@@ -153,6 +153,26 @@ print_metrics(void)
 	}
 }
 
+/* ---- fields of --json --------------------------------------------------- */
+
+static const struct {
+	const char	*name, *text;
+} fields[] = {
+#define FIELD(name, text)	{ #name, text },
+#include "stats/fields.def"
+};
+
+static void
+print_fields(void)
+{
+	size_t i;
+
+	for (i = 0; i < countof(fields); i++) {
+		printf(".It Li %s\n", fields[i].name);
+		print_sentence(fields[i].text);
+	}
+}
+
 /* ---- which one ---------------------------------------------------------- */
 
 static const struct {
@@ -163,6 +183,7 @@ static const struct {
 	{ "flags", print_flags },
 	{ "results", print_results },
 	{ "metrics", print_metrics },
+	{ "fields", print_fields },
 };
 
 int
@@ -175,6 +196,6 @@ main(int argc, char *argv[])
 			tables[i].print();
 			return 0;
 		}
-	fputs("usage: tables commands|flags|results|metrics\n", stderr);
+	fputs("usage: tables commands|flags|results|metrics|fields\n", stderr);
 	return 2;
 }

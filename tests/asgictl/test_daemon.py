@@ -185,6 +185,53 @@ def test_fields_are_documented(site):
         documented("status")
     running.ok("wait", "ready")
     assert keys(running.workers()) == documented("workers")
+    assert keys(json.loads(running.ok("version", "--json"))) == \
+        documented("version")
+
+
+def table():
+    """The names of all fields, as the manual's table has them."""
+    text = MANUAL.read_text()
+    part = text[text.index('.\\" begin fields'):text.index('.\\" end fields')]
+    return re.findall(r"^\.It Li (\w+)$", part, re.M)
+
+
+def each_field(value, name=None):
+    """(name, value) of all that stand in a document."""
+    if isinstance(value, list):
+        for v in value:
+            yield from each_field(v)
+    elif isinstance(value, dict):
+        for k, v in value.items():
+            yield k, v
+            yield from each_field(v)
+
+
+def test_one_vocabulary(running):
+    """All that is no metric is in the table; units are in the names; one
+    name has one type; and the two lists of workers are the same."""
+    names = table()
+    assert len(names) == len(set(names)) > 30
+    running.ok("reload")
+    running.ok("wait", "drained")
+    told = {w: json.loads(running.ok(w, "--json"))
+            for w in ("status", "workers", "stats", "version")}
+    metrics = {k: told["stats"].pop(k) for k in set(told["stats"]) &
+               set(re.findall(r"^# TYPE asgid_(\w+) ",
+                              running.ok("stats", "--openmetrics"), re.M))}
+    assert "requests" in metrics and "uptime_seconds" in metrics
+    types = {}
+    for name, value in each_field(list(told.values())):
+        assert name in names, name
+        kind = float if isinstance(value, (int, float)) else type(value)
+        assert types.setdefault(name, kind) is kind, name
+        if name.endswith(("_seconds", "_bytes")):
+            assert kind is float, name
+    for a, b in zip(told["stats"]["workers"], told["workers"]):
+        assert set(a) == set(b) - {"stopped_seconds", "unexpected_ends",
+                                   "last_end", "last_end_age_seconds"}
+        for k in "id", "pid", "generation", "state", "requests", "in_flight":
+            assert a[k] == b[k], k
 
 
 def test_stats(running):
@@ -193,8 +240,8 @@ def test_stats(running):
     fields = json.loads(running.ok("stats", "--json"))
     text = running.ok("stats", "--openmetrics")
     more = set(fields) - set(re.findall(r"^# TYPE asgid_(\w+) ", text, re.M))
-    assert more == {"version", "last_seconds", "workers"}
-    assert more | keys(fields["workers"]) <= documented("stats")
+    assert more == {"version", "recent", "workers"}
+    assert more | keys(fields["recent"]) <= documented("stats")
     assert text.endswith("# EOF\n")
     helps = re.findall(r"^# HELP \w+ (.*)", text, re.M)
     assert helps and all(re.match("[A-Z].*[.]$", h) for h in helps), helps
@@ -207,7 +254,8 @@ def test_stats(running):
 def test_small_ones(running):
     assert running.ok("ping") == "pong\n"
     assert re.match(r"asgid \d+\.\d+", running.ok("version"))
-    assert "asgid" in json.loads(running.ok("version", "--json"))
+    assert json.loads(running.ok("version", "--json"))["version"] in \
+        running.ok("version")
     assert 'app = "app:app";' in running.ok("config")
     assert running.ok("check") == "the configuration is valid\n"
     assert running.ok("-q", "status") == ""

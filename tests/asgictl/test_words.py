@@ -25,6 +25,12 @@ from tool import (CONFIG, DONE, NOT_RUNNING, Peer, USAGE, answer, asgictl,
     (["scale", "1\nstop"], "word 2 has characters that no word has"),
     ([""], ": no such command, try help"),
     (["-x", "ping"], "-x: unknown option"),
+    (["ping", "-x"], "-x: unknown option"),
+    (["ping", "-qx"], "-x: unknown option"),
+    (["ping", "--foo"], "--foo: unknown option"),
+    (["scale", "-1"], "-1: unknown option"),
+    (["ping", "-s"], "-s needs a value"),
+    (["--now"], "--now: no such command, try help"),
     (["--foo", "ping"], "--foo: unknown option"),
     (["--version=1"], "--version=1: unknown option"),
     (["-s"], "-s needs a value"),
@@ -64,7 +70,8 @@ def test_help(words):
         assert re.search("^  %s  " % re.escape(name), r.out, re.M), r
 
 
-@pytest.mark.parametrize("words", [["help", "sto"], ["stop", "--help"]])
+@pytest.mark.parametrize("words", [["help", "sto"], ["stop", "--help"],
+                                   ["stop", "-h"], ["sto", "--now", "-qh"]])
 def test_help_of_a_command(words):
     r = asgictl(*words)
     assert r.status == DONE and r.err == ""
@@ -87,6 +94,8 @@ def test_version(word):
     (["wait", "drained"], "wait drained\n"),
     (["--", "stats", "--openmetrics"], "stats --openmetrics\n"),
     (["status", "--color"], "status --color\n"),
+    (["--json", "stats"], "stats --json\n"),
+    (["wait", "--", "drained"], "wait drained\n"),
 ])
 def test_line(tmp_path, words, line):
     """What is sent: whole names, and no word about a terminal on a pipe."""
@@ -94,6 +103,22 @@ def test_line(tmp_path, words, line):
         r = asgictl("-s", peer.path, *words)
         assert (r.status, r.out, r.err) == (DONE, "fine\n", ""), r
         assert peer.lines == [line]
+
+
+def test_options_behind_the_command(tmp_path):
+    with Peer(tmp_path / "s", says(answer(200, "fine\n"))) as peer:
+        for words in (["ping", "-s", peer.path], ["ping", "-s" + peer.path],
+                      ["wait", "-s", peer.path, "ready"],
+                      ["-s", peer.path, "--", "ping"]):
+            r = asgictl(*words)
+            assert (r.status, r.out, r.err) == (DONE, "fine\n", ""), r
+        r = asgictl("-q", "--json", "stats", "-s", peer.path)
+        assert (r.status, r.out, r.err) == (DONE, "", ""), r
+        assert peer.lines[-1] == "stats --json\n"
+        r = asgictl("ping", "-qs", peer.path)
+        assert (r.status, r.out, r.err) == (DONE, "", ""), r
+    r = asgictl("ping", "-V")
+    assert r.status == DONE and r.out.startswith("asgictl ")
 
 
 # ---- the way to the socket ---------------------------------------------

@@ -62,6 +62,8 @@ def test_version_without_worker():
 def test_help():
     r = run("--help")
     assert r.returncode == 0 and "--port" in r.stdout
+    assert re.search("^  -h  ", r.stdout, re.M)
+    assert run("-h").stdout == r.stdout and run("-h").returncode == 0
 
 
 def test_usage_error():

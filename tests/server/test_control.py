@@ -146,7 +146,7 @@ def test_words(site):
     assert site.ask("ping") == (200, "pong\n")
     code, text = site.ask("version")
     assert code == 200 and text.startswith("asgid ")
-    assert site.json("version")["asgid"] in text
+    assert site.json("version")["version"] in text
     assert "restart-worker ID" in site.done("help")
     assert site.done("help stop").startswith("stop [--now]\n")
     assert site.ask("help nonsense")[0] == 400
