@@ -55,18 +55,20 @@ pause_until(nsec_t deadline)
 
 /* ---- connecting --------------------------------------------------------- */
 
-/* Of the process that listens; one of another PID namespace has no number
- * here. */
-static int
-open_process(int fd)
+/* Who listens; a process of another PID namespace has no number here. */
+static void
+identify(struct peer *p)
 {
 	struct ucred cred;
 	socklen_t len = sizeof(cred);
 
-	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1 ||
-	    cred.pid <= 0)
-		return -1;
-	return (int)syscall(SYS_pidfd_open, cred.pid, 0);
+	p->process = -1;
+	p->user = (uid_t)-1;
+	if (getsockopt(p->fd, SOL_SOCKET, SO_PEERCRED, &cred, &len) == -1)
+		return;
+	p->user = cred.uid;
+	if (cred.pid > 0)
+		p->process = (int)syscall(SYS_pidfd_open, cred.pid, 0);
 }
 
 /* A file that is no socket refuses connections like a dead daemon's. */
@@ -102,7 +104,7 @@ peer_open(struct peer *p, const char *path, nsec_t deadline)
 		fd_close(&p->fd);
 		return -1;
 	}
-	p->process = open_process(p->fd);
+	identify(p);
 	return 0;
 }
 

@@ -8,6 +8,7 @@
 #define ASGICTL_PEER_H
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/buf.h"
 #include "base/mono.h"
@@ -15,10 +16,11 @@
 struct peer {
 	int		 fd;
 	int		 process;	/* its pidfd; -1 if there is none */
+	uid_t		 user;		/* who listens; (uid_t)-1: unknown */
 	struct buf	 in;		/* received, not yet taken */
 };
 
-#define PEER_INIT	{ -1, -1, BUF_INIT }
+#define PEER_INIT	{ -1, -1, (uid_t)-1, BUF_INIT }
 #define PEER_TEXT_MAX	(64u << 20)	/* bytes of an answer */
 
 /*

@@ -4,12 +4,14 @@
 #include <sys/ioctl.h>
 
 #include <errno.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "asgictl/plain.h"
 #include "asgictl/tell.h"
 #include "base/buf.h"
 #include "base/str.h"
@@ -38,7 +40,7 @@ is_terminal(int fd)
 	return isatty(fd) && term != NULL && strcmp(term, "dumb") != 0;
 }
 
-/* As much of one line as fits; a control character would spoil it. */
+/* As much of one line as fits. */
 static void
 cut_line(const char *text, struct buf *line)
 {
@@ -51,25 +53,27 @@ cut_line(const char *text, struct buf *line)
 		/* the other bytes of a UTF-8 character take no room */
 		if (((unsigned char)*text & 0xc0) != 0x80 && --left == 0)
 			break;
-		if ((unsigned char)*text >= ' ' && *text != 0x7f)
-			buf_putc(line, *text);
+		buf_putc(line, *text);
 	}
 }
 
 static void
 show_progress(struct session *s, const char *text)
 {
-	struct buf line = BUF_INIT;
+	struct buf line = BUF_INIT, whole = BUF_INIT;
 
 	if ((s->request.flags & CTL_F_PROGRESS) == 0)
 		return;
+	/* only a terminal is shown any */
+	plain_put(&whole, text, strcspn(text, "\n"), PLAIN_TEXT);
 	if (s->rewrites) {
-		cut_line(text, &line);
+		cut_line(buf_str(&whole), &line);
 		fprintf(stderr, "\r%s\033[K", buf_str(&line));
 		s->shown = true;
 	} else
-		fprintf(stderr, "%.*s\n", (int)strcspn(text, "\n"), text);
+		fprintf(stderr, "%s\n", buf_str(&whole));
 	fflush(stderr);
+	buf_fini(&whole);
 	buf_fini(&line);
 }
 
@@ -232,6 +236,37 @@ is_gone(struct session *s)
 	return false;
 }
 
+/* As this file may get it. */
+static void
+make_plain(const struct session *s, int fd, struct buf *text)
+{
+	struct buf plain = BUF_INIT;
+
+	if (!isatty(fd) || text->failed)
+		return;
+	plain_put(&plain, buf_str(text), text->len,
+	    (s->request.flags & CTL_F_JSON) != 0 ? PLAIN_JSON :
+	    (s->request.flags & CTL_F_COLOR) != 0 ? PLAIN_COLOURED :
+	    PLAIN_TEXT);
+	buf_fini(text);
+	*text = plain;
+}
+
+/* Neither root's nor one's own: what it says is that user's word. */
+static void
+tell_owner(const struct session *s)
+{
+	uid_t user = s->peer.user;
+	const struct passwd *pw;
+
+	if (s->quiet || user == (uid_t)-1 || user == 0 || user == geteuid())
+		return;
+	pw = getpwuid(user);
+	tell_error("%s: this asgid is run by user %s%s%u%s", s->path,
+	    pw != NULL ? pw->pw_name : "", pw != NULL ? " (" : "",
+	    (unsigned)user, pw != NULL ? ")" : "");
+}
+
 /* The final answer. */
 static int
 conclude(struct session *s, int code, struct buf *text)
@@ -241,8 +276,10 @@ conclude(struct session *s, int code, struct buf *text)
 
 	if (text->len > 0 && text->data[text->len - 1] != '\n')
 		buf_putc(text, '\n');
-	if (code == ctl_results[CTL_R_DONE].code)
+	if (code == ctl_results[CTL_R_DONE].code) {
+		make_plain(s, STDOUT_FILENO, text);
 		return s->quiet ? STATUS_OK : tell_text(text);
+	}
 	for (i = 0; i < CTL_NRESULTS && text->len == 0; i++)
 		if (ctl_results[i].code == code)
 			buf_printf(text, "%s\n", ctl_results[i].text);
@@ -254,6 +291,7 @@ conclude(struct session *s, int code, struct buf *text)
 		buf_puts(text, "this asgid is older than asgictl, and does "
 		    "not know whether it is meant: name its socket with -s\n");
 	}
+	make_plain(s, STDERR_FILENO, text);
 	fprintf(stderr, "asgictl: %s: ", s->request.command->name);
 	fwrite(buf_str(text), 1, text->len, stderr);
 	return status;
@@ -290,6 +328,8 @@ session_run(struct session *s)
 		wipe_progress(s);
 		return no_daemon(s);
 	}
+	wipe_progress(s);
+	tell_owner(s);
 	answered = converse(s, &code, &text) == 0;
 	gone = !answered && is_gone(s);
 	wipe_progress(s);

@@ -307,7 +307,7 @@ def test_progress(tmp_path):
     """One line, rewritten, cut to the terminal, gone at the end."""
     talk, go = stepwise(answer(102, "first, which is quite long"),
                         answer(102, "second: caf\u00e9 \u2713\nnever\n"),
-                        answer(102, "odd \033[2J\a thing"),
+                        answer(102, "odd \033[2J\a x"),
                         answer(200, "done\n"))
     with Peer(tmp_path / "s", talk) as peer:
         t = Terminal("-s", peer.path, "reload", columns=20, files=["stderr"])
@@ -315,7 +315,7 @@ def test_progress(tmp_path):
         go.set()
         assert screen(t.read("\u2713\033[K")) == "second: caf\u00e9 \u2713"
         go.set()
-        assert screen(t.read("thing\033[K")) == "odd [2J thing"
+        assert screen(t.read(" x\033[K")) == "odd \\x1b[2J\\x07 x"
         go.set()
         r = t.finish()
         assert (r.status, r.out) == (DONE, "done\n")
