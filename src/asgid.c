@@ -24,12 +24,15 @@ enum { STATUS_OK = 0, STATUS_RUNTIME = 1, STATUS_USAGE = 2,
 
 /*
  * $ASGID_WORKER, or the program beside this one (the build tree has both in
- * one folder), or the installed one.
+ * one folder), or the installed one.  The environment of who has privileges
+ * may be somebody else's (sudo with SETENV, a file capability): it does not
+ * name programs.
  */
 static const char *
 worker_path(char buf[PATH_MAX])
 {
-	const char *env = getenv("ASGID_WORKER");
+	const char *env = getuid() != 0 && geteuid() != 0 ?
+	    secure_getenv("ASGID_WORKER") : NULL;
 	ssize_t n = readlink("/proc/self/exe", buf, PATH_MAX - 1);
 	char *slash;
 

@@ -3,12 +3,14 @@
 ($ASGID_BUILD) with the fake worker, whose behaviour is a line of words (see
 tests/unit/master/fakeworker.c).  After each test: nothing is left running
 and no sanitizer has spoken."""
+import atexit
 import contextlib
 import ctypes
 import os
 import pathlib
 import re
 import resource
+import shutil
 import signal
 import socket
 import struct
@@ -20,12 +22,27 @@ import uuid
 import pytest
 
 BUILD = pathlib.Path(os.environ.get("ASGID_BUILD") or os.getcwd())
-ASGID = str(BUILD / "src" / "asgid")
 FAKE = str(BUILD / "tests" / "unit" / "master" / "fakeworker")
+
+
+def beside_fake():
+    """A copy of asgid, which finds the fake worker beside itself: root's takes
+    no other from the environment."""
+    folder = tempfile.mkdtemp(prefix="asgid-copy-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.chmod(folder, 0o755)
+    shutil.copy(BUILD / "src" / "asgid", folder)
+    os.symlink(FAKE, folder + "/asgid-worker")
+    return folder + "/asgid"
+
+
+ASGID = beside_fake()
 SCALE = float(os.environ.get("ASGID_TEST_SCALE", "1"))
 # of what must come: it ends a hang, and decides nothing
 DEADLINE = 60.0 * SCALE
 
+# for a program that is to have no privilege
+ORDINARY = {"user": "nobody"} if os.geteuid() == 0 else {}
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 
 
@@ -114,9 +131,9 @@ class Asgid:
             argv += [app]
             if not any(a in ("--port", "--uds", "--fd") for a in args):
                 argv += ["--port", "0"]
-        full = dict(os.environ, ASGID_WORKER=FAKE, FAKE="@%s" % self.words,
+        full = dict(os.environ, FAKE="@%s" % self.words,
                     ASGID_TEST_ID=self.id)
-        for name in ("NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"):
+        for name in ("ASGID_WORKER", "NOTIFY_SOCKET", "LISTEN_FDS", "LISTEN_PID"):
             full.pop(name, None)
         full.update(env)
         popen.setdefault("stdin", subprocess.DEVNULL)

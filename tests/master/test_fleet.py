@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from conftest import poll, stat_of
+from conftest import ORDINARY, poll, stat_of
 
 
 def test_start_and_stop(asgid):
@@ -61,7 +61,7 @@ def test_one_of_several_fails_its_first_start(asgid):
 
 
 def test_missing_worker_program(asgid):
-    a = asgid(env={"ASGID_WORKER": "/nowhere/asgid-worker"})
+    a = asgid(env={"ASGID_WORKER": "/nowhere/asgid-worker"}, **ORDINARY)
     assert a.wait() == 1
     assert "/nowhere/asgid-worker: No such file" in a.log
 

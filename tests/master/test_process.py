@@ -13,15 +13,14 @@ import time
 
 import pytest
 
-from conftest import ASGID, DEADLINE, FAKE, all_pids, poll, root_only, stat_of
+from conftest import ASGID, DEADLINE, FAKE, ORDINARY, all_pids, poll, root_only, stat_of
 
 LISTEN = 'listen = ({ address = "127.0.0.1:0"; });\n'
 
 
 def run(*args, **kw):
     return subprocess.run([ASGID, *args], capture_output=True, text=True,
-                          timeout=DEADLINE,
-                          env=dict(os.environ, ASGID_WORKER=FAKE), **kw)
+                          timeout=DEADLINE, **kw)
 
 
 # ---- program and command line ----------------------------------------------
@@ -52,11 +51,33 @@ def test_worker_beside_the_program_is_found(tmp):
     assert r.returncode == 0 and r.stdout.endswith("\nfakeworker 1\n")
 
 
+NO_WORKER = dict(os.environ, ASGID_WORKER="/nowhere/w")
+
+
 def test_version_without_worker():
-    r = subprocess.run([ASGID, "--version"], capture_output=True, text=True,
-                       env=dict(os.environ, ASGID_WORKER="/nowhere/w"))
+    r = run("--version", env=NO_WORKER, **ORDINARY)
     assert r.returncode == 1
     assert r.stdout.startswith("asgid ") and "/nowhere/w: No such" in r.stderr
+
+
+@root_only
+def test_the_environment_names_no_program_that_root_runs():
+    r = run("--version", env=NO_WORKER)
+    assert r.returncode == 0 and r.stdout.endswith("\nfakeworker 1\n"), r
+
+
+@root_only
+def test_nor_one_that_a_set_user_id_program_runs(tmp):
+    status = pathlib.Path("/proc/self/status").read_text()
+    if os.statvfs(tmp).f_flag & os.ST_NOSUID or "NoNewPrivs:\t1" in status:
+        pytest.skip("no set-user-ID programs here")
+    shutil.copy(ASGID, tmp / "asgid")
+    (tmp / "asgid-worker").symlink_to(FAKE)
+    os.chown(tmp / "asgid", 1, -1)
+    (tmp / "asgid").chmod(0o4755)
+    r = subprocess.run([tmp / "asgid", "--version"], capture_output=True,
+                       text=True, env=NO_WORKER, user="nobody")
+    assert r.returncode == 0 and r.stdout.endswith("\nfakeworker 1\n"), r
 
 
 def test_help():
