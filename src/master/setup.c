@@ -12,6 +12,20 @@
 #include "base/log.h"
 #include "master/logfile.h"
 
+/* Never under the number of a standard descriptor that was closed: at the
+ * first start nobody has filled those yet. */
+static int
+open_folder(void)
+{
+	int fd = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC), up;
+
+	if (fd == -1 || fd > STDERR_FILENO)
+		return fd;
+	up = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	close(fd);
+	return up;
+}
+
 struct setup *
 setup_new(struct conf *conf, const char *worker)
 {
@@ -23,7 +37,7 @@ setup_new(struct conf *conf, const char *worker)
 	}
 	s->conf = conf;
 	s->access_fd = -1;
-	s->folder = open(".", O_PATH | O_DIRECTORY | O_CLOEXEC);
+	s->folder = open_folder();
 	s->spawn = (struct spawn){
 		.worker = worker, .conf = conf, .privs = &s->privs,
 		.listeners = &s->listeners, .access_fd = -1,
