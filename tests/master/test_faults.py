@@ -129,8 +129,8 @@ def test_without_pidfds_the_ends_of_workers_are_heard(asgid, tmp, error):
     a.signal(signal.SIGHUP)
     a.wait_log("fake: go$", 7)
     a.wait_log("Finished worker process", 2)
+    poll(lambda: not zombies(a.pid), lambda: zombies(a.pid))
     a.stop()
-    assert not zombies(a.pid)
 
 
 def test_worker_that_cannot_start_without_pidfds(asgid):
