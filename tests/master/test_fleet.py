@@ -223,6 +223,13 @@ def test_worker_that_forges_statistics_harms_itself_alone(asgid):
     a.stop()
 
 
+def test_worker_without_channel_is_killed_whatever_is_asked_of_it(asgid):
+    a = asgid(conf='listen = ({ address = "127.0.0.1:0"; });\n'
+              'timeouts = { graceful = 0; };', fake="mute nodrain").serving()
+    a.signal()
+    assert a.wait() == 0
+
+
 @pytest.mark.parametrize("signo", [signal.SIGTERM, signal.SIGINT])
 def test_second_signal_forces(asgid, signo):
     a = asgid(fake="nodrain").serving()
