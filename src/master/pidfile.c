@@ -79,6 +79,20 @@ take(struct pidfile *p)
 	return NULL;
 }
 
+const char *
+pidfile_obstacle(const char *path)
+{
+	int fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK |
+	    O_NOCTTY);
+	const char *why;
+
+	if (fd == -1)
+		return errno == ENOENT ? NULL : strerror(errno);
+	why = objection(fd);
+	close(fd);
+	return why;
+}
+
 int
 pidfile_init(struct pidfile *p, const char *path)
 {

@@ -21,6 +21,7 @@
 #include "base/mono.h"
 #include "conf/venv.h"
 #include "master/logfile.h"
+#include "master/pidfile.h"
 #include "master/privs.h"
 #include "master/setup.h"
 
@@ -154,7 +155,7 @@ precheck_is_foreign(const struct conf *conf)
 
 /* ---- files that are to be made ------------------------------------------ */
 
-enum { P_FILE, P_SOCKET, P_SOCKET_AND_FOLDER };
+enum { P_FILE, P_PIDFILE, P_SOCKET, P_SOCKET_AND_FOLDER };
 
 static bool
 may(const struct precheck *c, const char *path, int mode)
@@ -211,11 +212,17 @@ check_path(struct precheck *c, const struct conf_source *where,
     const char *key, const char *path, int kind)
 {
 	struct stat st;
+	const char *why;
 	int there = kind == P_FILE ? stat(path, &st) : lstat(path, &st);
 
 	if (*path == '\0')
 		return;
-	if (there == 0 && kind == P_FILE) {
+	if (there == 0 && kind == P_PIDFILE) {
+		if (c->foreign && access(path, R_OK | W_OK) == -1)
+			return;
+		if ((why = pidfile_obstacle(path)) != NULL)
+			complain_at(c, where, key, "%s: %s", path, why);
+	} else if (there == 0 && kind == P_FILE) {
 		if (S_ISDIR(st.st_mode))
 			complain_at(c, where, key, "%s: %s", path,
 			    strerror(EISDIR));
@@ -242,7 +249,7 @@ check_paths(struct precheck *c)
 		    conf->log_error : "", P_FILE },
 		{ "log.access", setup_is_file(conf->log_access) ?
 		    conf->log_access : "", P_FILE },
-		{ "pid_file", conf->pid_file, P_FILE },
+		{ "pid_file", conf->pid_file, P_PIDFILE },
 		/* where the usual path cannot be used, there is no socket */
 		{ "control.socket", strcmp(conf->control_socket, "auto") != 0 ?
 		    conf->control_socket : "", P_SOCKET_AND_FOLDER },

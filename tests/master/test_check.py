@@ -88,6 +88,9 @@ REFUSED = {
     "a folder for a file": (
         'log = { access = "%s/dir"; };', r"log\.access: \S+/dir: Is a direc"),
     "pid file": ('pid_file = "%s/dir";', r"pid_file: \S+/dir: Is a direct"),
+    "a pid file of something else": (
+        'pid_file = "%s/text";',
+        r"pid_file: \S+/text: a file with other contents is there"),
     "a file for a socket": (
         'listen = ( { unix = "%s/file"; } );',
         r"listen: \S+/file: a file that is no socket is there"),
@@ -108,6 +111,7 @@ REFUSED = {
 TAKEN = {
     "a folder away": 'control = { socket = "%s/a/sock"; };',
     "logs": 'log = { error = "%s/e"; access = "%s/file"; };',
+    "pid file": 'pid_file = "%s/pid";',
     "null": 'log = { access = "/dev/null"; };',
     "venv": 'python = { venv = "%s/good"; };',
     "app_dir": 'app_dir = "%s/dir";',
@@ -118,6 +122,8 @@ TAKEN = {
 def site(tmp):
     (tmp / "dir").mkdir()
     (tmp / "file").touch()
+    (tmp / "text").write_text("Dear diary,\n")
+    (tmp / "pid").write_text("12\n")
     for name, version in ("venv", "3.2.1"), ("good", None):
         (tmp / name).mkdir()
         (tmp / name / "pyvenv.cfg").write_text(
