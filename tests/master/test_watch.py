@@ -315,13 +315,14 @@ def test_folder_keeps_its_own_name(site, tmp):
     s.write("z/x.py", "2")
     s.expect("z/x.py")
     # and the other way round
-    os.symlink(s.folder.parent / "out", s.folder / "b")
-    (s.folder.parent / "out").mkdir()
-    (s.folder / "b").unlink()
-    os.symlink(s.folder.parent / "out", s.folder / "b")
-    (s.folder.parent / "out/y.py").write_text("1")
+    out = s.folder.parent / "out"
+    with s.asleep():
+        out.mkdir()
+        os.symlink(out, s.folder / "b")
+        (out / "y.py").write_text("1")
     s.expect("b/y.py")
-    (s.folder.parent / "out").rename(s.folder / "c")
+    with s.asleep():
+        out.rename(s.folder / "c")
     s.generation, s.seen = s.generation + 1, s.seen + 1
     s.a.wait_log(DONE % (1, s.generation))
     s.write("c/y.py", "2")
