@@ -156,8 +156,7 @@ static const char *const mistakes[] = {
 	"ModuleNotFoundError", "NameError", "UnboundLocalError",
 	"AttributeError", "TypeError", "KeyError", "IndexError", "ValueError",
 	"AssertionError", "NotImplementedError", "RecursionError",
-	"ZeroDivisionError", "Error loading ASGI app", "Error loading ASGI app."
-	" Could not import module",
+	"ZeroDivisionError", "Error loading ASGI app",
 };
 
 /* Does that text tell of one? "..: NameError: name 'x' is not defined" */
