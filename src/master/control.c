@@ -557,7 +557,10 @@ control_fini(struct control *ctl)
 	list_foreach_safe(n, next, &ctl->clients)
 		client_free(list_entry(n, struct control_client, node));
 	unix_remove(ctl->path, &ctl->file);
-	acceptor_end(&ctl->acceptor);
+	/* what is queued may have brought something as well: left to the
+	 * exit of the process, see aside.c */
+	if (!ctl->rights)
+		acceptor_end(&ctl->acceptor);
 	if (ctl->made_folder != NULL)
 		(void)rmdir(ctl->made_folder);
 	free(ctl->made_folder);

@@ -197,3 +197,13 @@ def test_wait_for_nearly_ever(asgid, tmp):
         (tmp / "ready").touch()
         assert client.makefile().readline() == "200 0\n"
     c.a.stop()
+
+
+def test_what_is_queued_does_not_hold_up_the_end(asgid, tmp):
+    c = Controlled(asgid, tmp, preexec_fn=OLD)
+    limit(c.a.pid, resource.RLIMIT_NOFILE, 3)
+    with socket.create_server(("127.0.0.1", 0)) as server, \
+            c.connect() as client:
+        leave_with(client, b"ping\n", 0, server)
+        c.a.wait_log("control.socket: accept: Too many open files")
+        c.a.stop()
