@@ -306,10 +306,14 @@ look_at_task(struct lifespan *ls)
  * What the application returns is of no interest.
  */
 static const char guard_text[] =
+    "from os import getpid\n"
     "async def guard(application, scope, receive, send):\n"
+    "    pid = getpid()\n"
     "    try:\n"
     "        await application(scope, receive, send)\n"
     "    except (SystemExit, KeyboardInterrupt) as exc:\n"
+    "        if getpid() != pid:\n"
+    "            raise       # the end of a forked process (py/fork.h)\n"
     "        return exc\n";
 
 /* New reference. */

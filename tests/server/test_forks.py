@@ -107,6 +107,19 @@ def test_back_beside_the_requests(asgid, where):
     assert d.get("/pid").text == str(pid)
 
 
+@pytest.mark.parametrize("when, status", [
+    ("import", 0), ("startup", 0), ("shutdown", 5),
+    ("atexit", -signal.SIGTERM)])
+def test_back_from_elsewhere(asgid, when, status):
+    d = asgid("forks", env={"FORK_WHEN": when})
+    if status == 0:
+        d.expect("forked came back")
+    assert d.get("/pid").text == str(d.worker)
+    assert d.stop() == 0
+    assert (d.dir / "forked").read_text() == "%d\n" % status
+    assert len([x for x in d.log if "Started worker" in x]) == 1
+
+
 def test_a_child_that_outlives_its_worker(asgid):
     """Neither the stop nor the next start waits for it."""
     d = asgid("forks")

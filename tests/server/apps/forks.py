@@ -1,5 +1,6 @@
 """Forks itself: multiprocessing and os.fork, from coroutines and threads."""
 import asyncio
+import atexit
 import contextlib
 import multiprocessing
 import os
@@ -204,4 +205,45 @@ async def f_until(scope, receive, send):
     await reply(send, b"until")
 
 
-app = routes(globals())
+# ---- elsewhere than in a request
+
+WHEN = os.environ.get("FORK_WHEN")
+serve = routes(globals())
+
+
+def fork_here():
+    """The child goes on from here; what became of it is written down."""
+    pid = os.fork()
+    if pid:
+        with open("forked", "w") as f:
+            print(status_of(pid), file=f)
+    return pid
+
+
+def kill_at_the_end():
+    pid = os.fork()
+    if pid == 0:
+        time.sleep(600)
+    os.kill(pid, signal.SIGTERM)
+    with open("forked", "w") as f:
+        print(status_of(pid), file=f)
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan" and WHEN:
+        await receive()
+        if WHEN == "startup" and fork_here() == 0:
+            return
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        if WHEN == "shutdown" and fork_here() == 0:
+            sys.exit(5)
+        await send({"type": "lifespan.shutdown.complete"})
+    else:
+        await serve(scope, receive, send)
+
+
+if WHEN == "import":
+    fork_here()
+elif WHEN == "atexit":
+    atexit.register(kill_at_the_end)
