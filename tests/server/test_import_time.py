@@ -85,7 +85,10 @@ while not loop.is_running():
     assert await asyncio.wrap_future(f) == 5
 '''),
     "other_loop": ('''
-asyncio.set_event_loop(asyncio.new_event_loop())
+import atexit
+other = asyncio.new_event_loop()
+asyncio.set_event_loop(other)
+atexit.register(other.close)
 ''', "assert asyncio.get_event_loop() is asyncio.get_running_loop()"),
     "no_loop": ('''
 asyncio.set_event_loop(None)
