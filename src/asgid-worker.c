@@ -36,6 +36,7 @@ main(int argc, char *argv[])
 		log_warn("not part of the statistics: %s", errno == EPROTO ?
 		    "asgid was upgraded since its start" : strerror(errno));
 	fd_close(&birth.stats_fd);
+	log_count(&stats->values[STAT_log_lines_dropped]);
 	status = worker_main(&birth, conf);
 	conf_free(&conf);
 	return status;

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,18 +13,20 @@
 #include <unistd.h>
 
 #include "base/buf.h"
-#include "base/fd.h"
+#include "base/outlet.h"
 
 enum style { STYLE_PLAIN, STYLE_COLOUR, STYLE_JOURNAL, STYLE_SYSLOG,
 	STYLE_FILE };
 
 static struct {
-	int		 fd;
+	struct outlet	 out;
 	enum style	 style;
 	enum log_level	 level;
 	const char	*ident;
 	struct buf	*tee;
-} sink = { STDERR_FILENO, STYLE_PLAIN, LOG_L_INFO, "asgid", NULL };
+	uint64_t	*dropped;	/* counted there; NULL: nowhere */
+} sink = { OUTLET_INIT(STDERR_FILENO), STYLE_PLAIN, LOG_L_INFO, "asgid",
+	NULL, NULL };
 
 const char *const log_level_names[] =
 	{ "critical", "error", "warning", "info", "debug", "trace", NULL };
@@ -76,20 +79,32 @@ log_is_file(const char *name)
 void
 log_adopt(int fd, const char *name, enum log_level level, const char *ident)
 {
-	if (sink.style == STYLE_FILE && sink.fd != fd)
-		close(sink.fd);
-	sink.style = style_of(name);
-	sink.fd = sink.style == STYLE_FILE ? fd : STDERR_FILENO;
+	enum style style = style_of(name);
+
+	if (fd == -1 || style == STYLE_SYSLOG)
+		fd = STDERR_FILENO;
+	if (sink.out.fd != fd) {
+		if (sink.out.fd > STDERR_FILENO)
+			close(sink.out.fd);
+		sink.out = (struct outlet)OUTLET_INIT(fd);
+	}
+	sink.style = style;
 	sink.level = level;
 	sink.ident = ident;
-	if (sink.style == STYLE_SYSLOG)
+	if (style == STYLE_SYSLOG)
 		openlog(ident, LOG_PID, LOG_DAEMON);
 }
 
 int
 log_fd(void)
 {
-	return sink.style == STYLE_SYSLOG ? -1 : sink.fd;
+	return sink.style == STYLE_SYSLOG ? -1 : sink.out.fd;
+}
+
+void
+log_count(uint64_t *dropped)
+{
+	sink.dropped = dropped;
 }
 
 void
@@ -142,6 +157,36 @@ put_prefix(struct buf *b, enum log_level level)
 	}
 }
 
+/* Before the line with which it may flow again: they go together, so that a
+ * pipe with little room does not fill up with notes. */
+static void
+put_note(struct buf *b)
+{
+	if (sink.out.lost == 0)
+		return;
+	put_prefix(b, LOG_L_WARNING);
+	buf_printf(b, "%" PRIu64 " line(s) of this log were dropped: nobody "
+	    "read them in time\n", sink.out.lost);
+}
+
+static void
+put_out(const struct buf *b)
+{
+	uint64_t lost = sink.out.lost;
+	size_t n;
+
+	if (b->failed)
+		return;
+	sink.out.lost = 0;
+	n = outlet_write(&sink.out, b->data, b->len);
+	if (lost > 0 && n > 0 && n == outlet_lines(b->data, b->len)) {
+		n--;			/* the note itself */
+		sink.out.lost = lost + n;
+	}
+	if (sink.dropped != NULL)
+		*sink.dropped += n;
+}
+
 void
 log_vwrite(enum log_level level, const char *fmt, va_list ap)
 {
@@ -162,6 +207,7 @@ log_vwrite(enum log_level level, const char *fmt, va_list ap)
 			if (*line != '\0')
 				syslog(levels[level].priority, "%s", line);
 	} else {
+		put_note(&b);
 		/* the journal reads a priority at the start of each line */
 		for (rest = text; (line = strsep(&rest, "\n")) != NULL;) {
 			if (*line == '\0' && rest == NULL)
@@ -171,8 +217,7 @@ log_vwrite(enum log_level level, const char *fmt, va_list ap)
 			buf_puts(&b, line);
 			buf_putc(&b, '\n');
 		}
-		if (!b.failed)
-			(void)fd_write_all(sink.fd, b.data, b.len);
+		put_out(&b);
 		buf_fini(&b);
 	}
 	free(text);

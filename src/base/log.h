@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause
  *
  * The error log.  A line reads "module: what: object", lower case, no full
- * stop.  Any thread may log; a line is one write().  Before log_adopt() lines
+ * stop.  Any thread may log; a line is one write()
+ * and is never waited for: outlet.h.  Before log_adopt() lines
  * go to stderr at level info.
  */
 #ifndef BASE_LOG_H
@@ -9,6 +10,7 @@
 
 #include <stdarg.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/defs.h"
 
@@ -27,8 +29,8 @@ extern const char *const log_level_names[];	/* indexed, NULL ends */
 /*
  * Where lines go: "stderr" (plain "INFO:     text" lines, coloured on a
  * terminal; "<N>text" when $JOURNAL_STREAM names our stderr), "syslog", or a
- * file (with time and pid), which is open for appending as fd: the log's from
- * then on; else fd is not used.  `ident` names the process in syslog and files
+ * file (with time and pid).  It is open as fd, the log's from then on; -1 with
+ * syslog, or for stderr itself.  `ident` names the process in syslog and files
  * ("asgid", "asgid-worker").
  */
 void	 log_adopt(int fd, const char *sink, enum log_level,
@@ -38,6 +40,11 @@ bool	 log_is_file(const char *sink);
 
 /* The descriptor lines go to, or -1 with syslog; it stays log.c's. */
 int	 log_fd(void);
+
+/* Lines that the reader of a pipe, a terminal or a socket does not take are
+ * dropped; how many is added here, and told when lines are taken again. NULL
+ * ends it. */
+void	 log_count(uint64_t *dropped);
 
 /* Warnings and worse also go to `to`, one line each without a prefix, until
  * NULL ends it: for an asker who is to see what the log sees. One thread. */

@@ -9,8 +9,8 @@
 
 #include "base/date.h"
 #include "base/defs.h"
-#include "base/fd.h"
 #include "base/log.h"
+#include "stats/stats.h"
 
 /* Past this the lines are written before the turn ends. */
 #define FLUSH_SIZE	(64 * 1024)
@@ -126,16 +126,27 @@ static const struct {
 	{ "combined", format_combined },
 };
 
+/* What a pipe's reader does not take is told when it takes some again, other
+ * failures once. */
 static void
 write_lines(struct accesslog *log)
 {
-	static bool failed;
+	uint64_t before = log->out.lost;
+	size_t dropped;
 
-	if (log->lines.len > 0 && log->fd != -1 &&
-	    fd_write_all(log->fd, log->lines.data, log->lines.len) == -1) {
-		if (!failed)
+	if (log->lines.len > 0 && log->out.fd != -1) {
+		dropped = outlet_write(&log->out, log->lines.data,
+		    log->lines.len);
+		STAT_ADD(log_lines_dropped, dropped);
+		if (dropped > 0 && errno != EAGAIN && !log->failed) {
 			log_err("access log: %s", strerror(errno));
-		failed = true;
+			log->failed = true;
+		}
+		if (dropped == 0 && before > 0) {
+			log_warn("access log: %" PRIu64 " line(s) were "
+			    "dropped: nobody read them in time", before);
+			log->out.lost = 0;
+		}
 	}
 	buf_reset(&log->lines);
 }
@@ -152,7 +163,7 @@ accesslog_init(struct accesslog *log, struct loop *loop, int fd,
 {
 	size_t i;
 
-	*log = (struct accesslog){ .loop = loop, .fd = fd,
+	*log = (struct accesslog){ .loop = loop, .out = OUTLET_INIT(fd),
 	    .format = format_combined };
 	for (i = 0; i < countof(formats); i++)
 		if (strcmp(formats[i].name, format) == 0)
@@ -172,13 +183,13 @@ void
 accesslog_set_fd(struct accesslog *log, int fd)
 {
 	write_lines(log);
-	log->fd = fd;
+	log->out = (struct outlet)OUTLET_INIT(fd);
 }
 
 void
 accesslog_add(struct accesslog *log, const struct accesslog_entry *e)
 {
-	if (log->fd == -1)
+	if (log->out.fd == -1)
 		return;
 	log->format(&log->lines, e);
 	if (log->lines.len > FLUSH_SIZE)

@@ -8,6 +8,7 @@
 #define HTTP_ACCESSLOG_H
 
 #include "base/buf.h"
+#include "base/outlet.h"
 #include "base/str.h"
 #include "http/http.h"
 #include "loop/loop.h"
@@ -30,7 +31,8 @@ struct accesslog {
 	struct loop_work flush;
 	struct buf	 lines;
 	accesslog_format_f *format;
-	int		 fd;		/* -1: off */
+	struct outlet	 out;		/* fd -1: off */
+	bool		 failed;	/* that was told */
 };
 
 /* format: "uvicorn", "common" or "combined". fd stays the caller's. */

@@ -298,7 +298,7 @@ log_access(struct conn *c, nsec_t now)
 	    .bytes = c->body_bytes };
 	const char *v;
 
-	if (c->front->log.fd == -1)
+	if (c->front->log.out.fd == -1)
 		return;
 	if (c->started != 0)
 		e.duration = now - c->started;

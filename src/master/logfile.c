@@ -351,14 +351,34 @@ go(const char *path, const struct privs *workers, bool open_too,
 }
 
 int
+logfile_own(int fd)
+{
+	char path[FD_PATH_MAX];
+	struct stat st;
+
+	if (fstat(fd, &st) == -1 || (!S_ISFIFO(st.st_mode) && !isatty(fd)))
+		return -1;
+	fd_path(fd, path);
+	return open(path, O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+static int
+open_standard(int fd)
+{
+	int own = logfile_own(fd);
+
+	return own != -1 ? own :
+	    fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+}
+
+int
 logfile_open(const char *option, const char *path,
     const struct privs *workers)
 {
 	struct buf why = BUF_INIT;
 	int fd = find_standard(path);
 
-	fd = fd == -1 ? go(path, workers, true, &why) :
-	    fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+	fd = fd == -1 ? go(path, workers, true, &why) : open_standard(fd);
 	if (fd == -1)
 		log_err("%s: %s: %s", option, path, why.len > 0 ?
 		    buf_str(&why) : strerror(errno));

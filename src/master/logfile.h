@@ -36,6 +36,10 @@ int	 logfile_open(const char *option, const char *path,
  * -1 after logging: fd is what it was. */
 int	 logfile_reopen(int fd, const char *option, const char *path,
 	    const struct privs *workers);
+/* A pipe or terminal that we were started with, opened anew so that O_NONBLOCK
+ * is asgid's alone; others have the same descriptor. -1: it is something else,
+ * or may not be opened. */
+int	 logfile_own(int fd);
 /* Is it refused for what it is or where it is? 0, or -1 and a sentence in
  * `why`. Other failures are not looked for. */
 int	 logfile_check(const char *path, const struct privs *workers,

@@ -301,6 +301,7 @@ init_stats(struct master *m)
 		log_err("statistics: %s", strerror(errno));
 		return STATUS_RUNTIME;
 	}
+	log_count(&stats->values[STAT_master_log_lines_dropped]);
 	m->setup->spawn.stats = m->stats;
 	return STATUS_OK;
 }
@@ -308,6 +309,7 @@ init_stats(struct master *m)
 static void
 fini_stats(struct master *m)
 {
+	log_count(NULL);
 	stats_free(&m->stats);
 }
 

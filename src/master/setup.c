@@ -72,8 +72,10 @@ setup_open_error(const struct setup *s)
 	const struct conf *conf = s->conf;
 	int fd = -1;
 
-	if (log_is_file(conf->log_error) && (fd = logfile_open("log.error",
-	    conf->log_error, &s->privs)) == -1)
+	if (strcmp(conf->log_error, "stderr") == 0)
+		fd = logfile_own(STDERR_FILENO);
+	else if (log_is_file(conf->log_error) && (fd = logfile_open(
+	    "log.error", conf->log_error, &s->privs)) == -1)
 		return -1;
 	log_adopt(fd, conf->log_error, (enum log_level)conf->log_level,
 	    "asgid");
@@ -131,15 +133,25 @@ open_access_file(const struct setup *s, const struct setup *former)
 	return fd;
 }
 
+/* -1: none of the two. */
+static int
+standard_fd(const char *sink)
+{
+	return strcmp(sink, "stdout") == 0 ? STDOUT_FILENO :
+	    strcmp(sink, "stderr") == 0 ? STDERR_FILENO : -1;
+}
+
 int
 setup_open_access(struct setup *s, const struct setup *former)
 {
 	const char *sink = s->conf->log_access;
 	bool file = setup_is_file(sink);
+	int fd = standard_fd(sink);
 
-	s->access_fd = file ? open_access_file(s, former) :
-	    strcmp(sink, "stdout") == 0 ? STDOUT_FILENO :
-	    strcmp(sink, "stderr") == 0 ? STDERR_FILENO : -1;
+	if (file)
+		s->access_fd = open_access_file(s, former);
+	else if (fd == -1 || (s->access_fd = logfile_own(fd)) == -1)
+		s->access_fd = fd;
 	s->spawn.access_fd = s->access_fd;
 	return file && s->access_fd == -1 ? -1 : 0;
 }

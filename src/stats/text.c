@@ -289,6 +289,8 @@ stats_text(const struct stats_view *v, struct buf *to)
 		{ "hangs", "worker_hangs" },
 		{ "reloads", "reloads" },
 		{ "commands", "control_commands" },
+		{ "log dropped", "log_lines_dropped" },
+		{ "by master", "master_log_lines_dropped" },
 	};
 	char age[TEXT_MAX];
 

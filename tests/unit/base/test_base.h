@@ -12,6 +12,7 @@ Suite	*date_suite(void);
 Suite	*heap_suite(void);
 Suite	*json_suite(void);
 Suite	*list_suite(void);
+Suite	*outlet_suite(void);
 Suite	*sock_suite(void);
 Suite	*str_suite(void);
 

@@ -1,0 +1,176 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "base/outlet.h"
+
+#include <sys/socket.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/defs.h"
+#include "base/fd.h"
+#include "test_base.h"
+
+static int fds[2];
+static struct outlet out;
+static struct buf got = BUF_INIT;
+static char lines[64 * 1024];
+
+/* By how the writing end is to be written to. */
+static const enum outlet_kind kinds[] = { OUTLET_NOWAIT, OUTLET_POLL,
+	OUTLET_NONBLOCK, OUTLET_SOCKET };
+
+static void
+set_up(enum outlet_kind kind)
+{
+	int on = kind == OUTLET_NONBLOCK ? O_NONBLOCK : 0;
+
+	if (kind == OUTLET_SOCKET)
+		ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, fds), 0);
+	else
+		ck_assert_int_eq(pipe2(fds, on), 0);
+	ck_assert_int_eq(fd_set_nonblock(fds[0], true), 0);
+	out = (struct outlet)OUTLET_INIT(fds[1]);
+	if (kind == OUTLET_POLL)
+		out.kind = kind;
+	buf_reset(&got);
+}
+
+static void
+tear_down(void)
+{
+	close(fds[0]);
+	close(fds[1]);
+	buf_fini(&got);
+}
+
+/* All that is there. */
+static const char *
+take(void)
+{
+	ssize_t n;
+	char *to;
+
+	while ((to = buf_reserve(&got, 65536)) != NULL &&
+	    (n = read(fds[0], to, 65536)) > 0) {
+		got.len += (size_t)n;
+		got.data[got.len] = '\0';
+	}
+	return buf_str(&got);
+}
+
+/* n lines of 100 bytes. */
+static size_t
+fill(size_t n)
+{
+	size_t i;
+
+	ck_assert_uint_le(100 * n, sizeof(lines));
+	for (i = 0; i < 100 * n; i++)
+		lines[i] = i % 100 == 99 ? '\n' : 'x';
+	return 100 * n;
+}
+
+START_TEST(a_reader_that_stops_is_not_waited_for)
+{
+	size_t written = 0, dropped = 0, n;
+
+	set_up(kinds[_i]);
+	while (dropped == 0) {
+		dropped = outlet_write(&out, lines, fill(100));
+		written += 100;
+	}
+	ck_assert_int_eq(errno, EAGAIN);
+	ck_assert_uint_eq(out.lost, dropped);
+	dropped += outlet_write(&out, lines, fill(600));
+	ck_assert_uint_eq(out.lost, dropped);
+	take();
+	n = outlet_lines(got.data, got.len);
+	ck_assert_uint_eq(n + dropped, written + 600);
+	/* those are whole, but for a last one on a socket */
+	if (kinds[_i] != OUTLET_SOCKET)
+		ck_assert_uint_eq(got.len, 100 * n);
+	/* and what follows begins a line */
+	buf_reset(&got);
+	ck_assert_uint_eq(outlet_write(&out, "again\n", 6), 0);
+	take();
+	ck_assert_str_eq(got.data + (got.data[0] == '\n'), "again\n");
+	ck_assert(!out.torn);
+	tear_down();
+}
+END_TEST
+
+START_TEST(a_long_line_is_cut_and_ended)
+{
+	size_t n = sizeof(lines);
+
+	set_up(kinds[_i]);
+	memset(lines, 'x', n);
+	lines[n - 1] = '\n';
+	while (outlet_write(&out, lines, n) == 0)
+		;
+	ck_assert_uint_eq(out.lost, 1);
+	take();
+	buf_reset(&got);
+	ck_assert_uint_eq(outlet_write(&out, "next\n", 5), 0);
+	take();
+	ck_assert_str_eq(got.data, out.torn ? "?" :
+	    got.data[0] == '\n' ? "\nnext\n" : "next\n");
+	tear_down();
+}
+END_TEST
+
+/* Nobody will ever read: that is an error, not a wait. */
+START_TEST(a_reader_that_is_gone)
+{
+	set_up(kinds[_i]);
+	close(fds[0]);
+	ck_assert_uint_eq(outlet_write(&out, "line\n", 5), 1);
+	ck_assert_int_eq(errno, EPIPE);
+	fds[0] = open("/dev/null", O_RDONLY);
+	tear_down();
+}
+END_TEST
+
+START_TEST(full_disk)
+{
+	struct outlet full = OUTLET_INIT(open("/dev/full", O_WRONLY));
+
+	ck_assert_uint_eq(outlet_write(&full, "a\nb\n", 4), 2);
+	ck_assert_int_eq(errno, ENOSPC);
+	ck_assert_int_eq(full.kind, OUTLET_FILE);
+	close(full.fd);
+}
+END_TEST
+
+START_TEST(flags_of_others_are_left_alone)
+{
+	set_up(OUTLET_NOWAIT);
+	(void)outlet_write(&out, "a\n", 2);
+	ck_assert_int_eq(fcntl(fds[1], F_GETFL) & O_NONBLOCK, 0);
+	ck_assert_str_eq(take(), "a\n");
+	tear_down();
+}
+END_TEST
+
+Suite *
+outlet_suite(void)
+{
+	Suite *s = suite_create("outlet");
+	TCase *t = tcase_create("outlet");
+
+	tcase_add_loop_test(t, a_reader_that_stops_is_not_waited_for, 0,
+	    (int)countof(kinds));
+	tcase_add_loop_test(t, a_long_line_is_cut_and_ended, 0,
+	    (int)countof(kinds));
+	tcase_add_loop_test(t, a_reader_that_is_gone, 0,
+	    (int)countof(kinds));
+	tcase_add_test(t, full_disk);
+	tcase_add_test(t, flags_of_others_are_left_alone);
+	suite_add_tcase(s, t);
+	return s;
+}
