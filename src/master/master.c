@@ -281,17 +281,15 @@ static const struct fleet_ops fleet_ops = {
 
 /* A daemon started with closed standard descriptors must not get a log or a
  * socket under their numbers. */
-static int
-init_stdio(struct master *m UNUSED)
+static void
+init_stdio(void)
 {
 	int fd;
 
-	do {
-		if ((fd = open("/dev/null", O_RDWR)) == -1)
-			return STATUS_RUNTIME;
-	} while (fd <= STDERR_FILENO);
-	close(fd);
-	return STATUS_OK;
+	do
+		fd = open("/dev/null", O_RDWR);
+	while (fd != -1 && fd <= STDERR_FILENO);
+	fd_close(&fd);
 }
 
 static int
@@ -524,19 +522,18 @@ fini_fleet(struct master *m)
 }
 
 /*
- * In this order; undone in the reverse one.  The standard descriptors come
- * before anything is opened, the log when it is known who must not be able to
- * choose its place, but before the rest may fail, the pid file before the
- * listeners (a second master shall be told so, not that an address is in use),
- * the environment is cleaned by notify and listeners before workers inherit
- * it, and workers are last.  What no fini closes goes with the setup.
+ * In this order; undone in the reverse one.  The log is opened when it is known
+ * who must not be able to choose its place, but before the rest may fail, the
+ * pid file before the listeners (a second master shall be told so, not that an
+ * address is in use), the environment is cleaned by notify and listeners before
+ * workers inherit it, and workers are last.  What no fini closes goes with the
+ * setup.
  */
 static const struct step {
 	const char	*name;
 	int		(*init)(struct master *);	/* exit status */
 	void		(*fini)(struct master *);
 } steps[] = {
-	{ "standard descriptors",	init_stdio,	NULL },
 	{ "privileges",		init_privs,	NULL },
 	{ "log",		init_log,	NULL },
 	{ "statistics",		init_stats,	fini_stats },
@@ -576,6 +573,8 @@ master_run(struct conf *conf, const char *worker, int argc,
 	};
 	size_t done;
 
+	/* before anything is opened that stays */
+	init_stdio();
 	list_init(&m.waiters);
 	reload_init(&m.reload, argc, argv);
 	if ((m.setup = setup_new(conf, worker)) == NULL) {
