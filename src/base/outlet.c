@@ -10,8 +10,12 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
+#include <sched.h>
 #include <string.h>
 #include <unistd.h>
+
+/* How often to ask again who has room but says that it has none. */
+#define CONTENDED_MAX	1000
 
 static enum outlet_kind
 kind_of(int fd)
@@ -28,16 +32,35 @@ kind_of(int fd)
 	    OUTLET_NOWAIT;
 }
 
-static ssize_t
-write_polled(int fd, const char *data, size_t n)
+/* Also when there is an error, which is write()'s to tell. */
+static bool
+has_room(int fd)
 {
 	struct pollfd p = { .fd = fd, .events = POLLOUT };
 
-	/* an error is write()'s to tell */
-	if (poll(&p, 1, 0) == 1)
+	return poll(&p, 1, 0) == 1;
+}
+
+static ssize_t
+write_polled(int fd, const char *data, size_t n)
+{
+	if (has_room(fd))
 		return write(fd, data, n);
 	errno = EAGAIN;
 	return -1;
+}
+
+/* A terminal says EAGAIN also while another process is just writing. */
+static ssize_t
+write_nonblock(int fd, const char *data, size_t n)
+{
+	unsigned tries = CONTENDED_MAX;
+	ssize_t w;
+
+	while ((w = write(fd, data, n)) == -1 && errno == EAGAIN &&
+	    tries-- > 0 && has_room(fd))
+		(void)sched_yield();
+	return w;
 }
 
 static ssize_t
@@ -66,6 +89,8 @@ put(struct outlet *o, const char *data, size_t n)
 			w = write_nowait(o, data, n);
 		else if (o->kind == OUTLET_POLL)
 			w = write_polled(o->fd, data, n);
+		else if (o->kind == OUTLET_NONBLOCK)
+			w = write_nonblock(o->fd, data, n);
 		else
 			w = write(o->fd, data, n);
 	} while (w == -1 && errno == EINTR);

@@ -2,10 +2,12 @@
 #include "base/outlet.h"
 
 #include <sys/socket.h>
+#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <pty.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -136,6 +138,29 @@ START_TEST(a_reader_that_is_gone)
 }
 END_TEST
 
+/* A terminal that has room for all of it, and several who write at once. */
+START_TEST(others_who_write_to_a_terminal)
+{
+	int i, k, status;
+
+	ck_assert_int_eq(openpty(&fds[0], &fds[1], NULL, NULL, NULL), 0);
+	ck_assert_int_eq(fd_set_nonblock(fds[1], true), 0);
+	for (i = 0; i < 4; i++) {
+		if (fork() != 0)
+			continue;
+		out = (struct outlet)OUTLET_INIT(fds[1]);
+		for (k = 0; k < 25; k++)
+			(void)outlet_write(&out, "a line\n", 7);
+		_exit((int)out.lost);
+	}
+	for (i = 0; i < 4; i++) {
+		ck_assert_int_ne(wait(&status), -1);
+		ck_assert_int_eq(status, 0);
+	}
+	tear_down();
+}
+END_TEST
+
 START_TEST(full_disk)
 {
 	struct outlet full = OUTLET_INIT(open("/dev/full", O_WRONLY));
@@ -169,6 +194,7 @@ outlet_suite(void)
 	    (int)countof(kinds));
 	tcase_add_loop_test(t, a_reader_that_is_gone, 0,
 	    (int)countof(kinds));
+	tcase_add_loop_test(t, others_who_write_to_a_terminal, 0, 20);
 	tcase_add_test(t, full_disk);
 	tcase_add_test(t, flags_of_others_are_left_alone);
 	suite_add_tcase(s, t);
