@@ -87,7 +87,8 @@ def test_mistake_from_the_beginning(asgid, tmp_path):
     d = asgid(None, "main:app", "--app-dir", str(tmp_path), "--reload",
               "--host", "127.0.0.1", "--port", "0",
               "-o", "control.socket=s", serve=False)
-    d.expect("Error loading|nothing_of_that_name", "failed to start", CHANGED)
+    d.expect("Error loading|nothing_of_that_name", "Looked for by Python",
+             "failed to start", CHANGED)
     d.wait_log("Waiting for changes", LIMIT)
     with Control(tmp_path / "s") as c:
         assert c.ask("wait ready 100ms")[0] != 200
