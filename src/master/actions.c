@@ -150,13 +150,15 @@ master_reload(struct master *m, const char *by, struct buf *why)
 	return m->reload_result;
 }
 
-/* Of the code itself: who is alone makes them too. */
+/* Of the code itself, or of this machine: who is alone meets them too. */
 static const char *const mistakes[] = {
 	"SyntaxError", "IndentationError", "TabError", "ImportError",
 	"ModuleNotFoundError", "NameError", "UnboundLocalError",
 	"AttributeError", "TypeError", "KeyError", "IndexError", "ValueError",
 	"AssertionError", "NotImplementedError", "RecursionError",
 	"ZeroDivisionError", "Error loading ASGI app",
+	"killed by SIGSEGV", "killed by SIGABRT", "killed by SIGBUS",
+	"killed by SIGILL", "killed by SIGFPE", "cannot start a worker",
 };
 
 /* Does that text tell of one? "..: NameError: name 'x' is not defined" */
@@ -169,7 +171,8 @@ is_mistake(const char *why)
 	for (i = 0; i < countof(mistakes); i++) {
 		n = strlen(mistakes[i]);
 		for (at = why; (at = strstr(at, mistakes[i])) != NULL; at += n)
-			if (at - why >= 2 && strncmp(at - 2, ": ", 2) == 0 &&
+			if ((at == why || (at - why >= 2 &&
+			    strncmp(at - 2, ": ", 2) == 0)) &&
 			    strchr(":. ", at[n]) != NULL)
 				return true;
 	}

@@ -610,13 +610,15 @@ def test_alone_in_vain(locked, tmp):
     s.a.stop()
 
 
-def test_mistakes_leave_the_old_ones(locked):
+@pytest.mark.parametrize("words, why", [
+    ("fail=3", "told to fail"), ("crash", "killed by SIGABRT")])
+def test_mistakes_leave_the_old_ones(locked, words, why):
     s = locked
     s.a.serving()
     old = s.a.worker()
-    s.a.behave("fail=3")
+    s.a.behave(words)
     s.write("x.py", "(")
-    s.a.wait_log("Reload failed, the old workers serve on: .*told to fail")
+    s.a.wait_log("Reload failed, the old workers serve on: .*" + why)
     assert "alone" not in s.a.log
     assert s.a.ask() == old
     s.a.stop()
