@@ -177,6 +177,14 @@ expire_write(struct conn *c)
 	conn_deadline(c, DEADLINE_WRITE, c->front->conf->timeouts_write);
 }
 
+/* A connection that is resumed is looked at. */
+static void
+expire_cut(struct conn *c)
+{
+	conn_suspend(c);
+	conn_resume(c);
+}
+
 typedef void expire_f(struct conn *);
 
 static expire_f *const expiries[] = {
@@ -187,6 +195,7 @@ static expire_f *const expiries[] = {
 	[DEADLINE_BODY]		= expire_body,
 	[DEADLINE_WRITE]	= expire_write,
 	[DEADLINE_HOLD]		= answer_held_direct,
+	[DEADLINE_CUT]		= expire_cut,
 	[DEADLINE_LINGER]	= conn_shut,
 };
 
@@ -200,7 +209,7 @@ last_look(struct conn *c)
 	bool begun = c->stage == STAGE_HEAD && c->received > c->used;
 
 	if (c->looked || c->suspended || c->deadline == DEADLINE_WRITE ||
-	    c->deadline == DEADLINE_LINGER || !(begun || conn_has_unread(c)))
+	    c->deadline >= DEADLINE_CUT || !(begun || conn_has_unread(c)))
 		return false;
 	c->looked = true;
 	front_need_run(c->front);
@@ -212,7 +221,8 @@ on_timer(struct loop *loop, struct loop_timer *t)
 {
 	struct conn *c = container_of(t, struct conn, timer);
 
-	if (c->until == NSEC_NEVER || c->closing)
+	if (c->until == NSEC_NEVER ||
+	    (c->closing && c->deadline != DEADLINE_CUT))
 		return;
 	if (loop_now(loop) < c->until)
 		loop_timer_set(loop, t, c->until);
@@ -384,7 +394,11 @@ rest(struct conn *c, bool ok)
 	c->said_close = c->said_close || !ok;
 	if (f->fields_of == c)
 		f->fields_of = NULL;
-	if (c->half_closed || c->close_after)
+	/* a library that ends a stream when it was resumed has it in no epoll
+	 * set, and would not look at it again to close it */
+	if (!ok)
+		conn_deadline(c, DEADLINE_CUT, 1);
+	else if (c->half_closed || c->close_after)
 		conn_deadline(c, DEADLINE_IDLE, HALF_CLOSED_TIME);
 	else if (c->received > c->used)	/* a next head */
 		conn_deadline(c, DEADLINE_HEAD, f->conf->timeouts_header);

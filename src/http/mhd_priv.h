@@ -61,6 +61,7 @@ enum deadline {
 	DEADLINE_BODY,
 	DEADLINE_WRITE,
 	DEADLINE_HOLD,	/* a held answer: the body's end */
+	DEADLINE_CUT,	/* at once: see to it that the library closes */
 	DEADLINE_LINGER,	/* the client's close after a direct answer */
 };
 

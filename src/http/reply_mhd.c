@@ -129,15 +129,6 @@ reply_whole(struct conn *c, const struct http_head *head, struct http_data d)
 
 /* ---- streaming: the library asks, we copy ------------------------------- */
 
-/* It ends here. The library, before 1.0 at least, closes its descriptor only
- * in a next run, which it does not ask for. */
-static ssize_t
-cut_stream(struct conn *c)
-{
-	front_need_run(c->front);
-	return MHD_CONTENT_READER_END_WITH_ERROR;
-}
-
 static ssize_t
 read_stream(void *cls, uint64_t pos UNUSED, char *to, size_t max)
 {
@@ -145,7 +136,7 @@ read_stream(void *cls, uint64_t pos UNUSED, char *to, size_t max)
 	size_t n;
 
 	if (c->aborted)
-		return cut_stream(c);
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if ((n = outq_copy(&c->out, to, max)) > 0) {
 		conn_deadline(c, DEADLINE_WRITE,
 		    c->front->conf->timeouts_write);
@@ -153,7 +144,7 @@ read_stream(void *cls, uint64_t pos UNUSED, char *to, size_t max)
 		return (ssize_t)n;
 	}
 	if (c->out_cut)
-		return cut_stream(c);
+		return MHD_CONTENT_READER_END_WITH_ERROR;
 	if (c->out_end)
 		return MHD_CONTENT_READER_END_OF_STREAM;
 	/* 0 without a suspension would be asked again at once, for ever */
