@@ -118,20 +118,25 @@ reason_of(PyObject *exc)
 	return reason != NULL ? reason : PyException_GetContext(exc);
 }
 
-/* What is to be looked at: owned references. */
+/* What is to be looked at, each once: owned references. Chains may branch,
+ * and come back to where they were. */
 struct search {
 	PyObject	*at[CHAIN_MAX];
-	size_t		 n;
-	size_t		 looked;
+	size_t		 n, next;
 };
 
+/* Steals exc. */
 static void
 search_add(struct search *s, PyObject *exc)
 {
-	if (s->n < CHAIN_MAX)
-		s->at[s->n++] = exc;
-	else
+	size_t i;
+
+	for (i = 0; i < s->n && s->at[i] != exc; i++)
+		;
+	if (i < s->n || s->n == CHAIN_MAX)
 		Py_DECREF(exc);
+	else
+		s->at[s->n++] = exc;
 }
 
 /*
@@ -144,26 +149,26 @@ static PyObject *
 own_error(PyObject *exc, bool answers_error)
 {
 	struct search s = { .n = 0 };
-	PyObject *at, *members, *found = NULL;
+	PyObject *at, *members, *reason, *found = NULL;
 	Py_ssize_t i;
 
 	search_add(&s, py_ref(exc));
-	while (found == NULL && s.n > 0) {
-		at = s.at[--s.n];
+	while (found == NULL && s.next < s.n) {
+		at = s.at[s.next++];
 		members = members_of(at);
-		if (++s.looked > CHAIN_MAX)
-			found = py_ref(exc);
-		else if (members != NULL)
-			for (i = PyTuple_GET_SIZE(members); i > 0; i--)
+		if (members != NULL)
+			for (i = 0; i < PyTuple_GET_SIZE(members); i++)
 				search_add(&s, py_ref(PyTuple_GET_ITEM(members,
-				    i - 1)));
+				    i)));
 		else if (!is_disconnect(at))
 			found = py_ref(at);
-		else if (answers_error && (exc = reason_of(at)) != NULL)
-			search_add(&s, exc);
+		else if (answers_error && (reason = reason_of(at)) != NULL)
+			search_add(&s, reason);
 		Py_XDECREF(members);
-		Py_DECREF(at);
 	}
+	/* too many to look at: rather seen once too often than never */
+	if (found == NULL && s.n == CHAIN_MAX)
+		found = py_ref(exc);
 	while (s.n > 0)
 		Py_DECREF(s.at[--s.n]);
 	return found;

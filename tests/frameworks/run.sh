@@ -22,14 +22,20 @@ if [ -z "${PYTHON_EXECUTABLE:-}" ]; then
 fi
 export ASGID_BUILDDIR
 
-venv=$(sh "$here/venv.sh" "$PYTHON_EXECUTABLE" "$here/requirements.txt" \
-	"${ASGID_TESTS_VENVS:-$ASGID_BUILDDIR/tests/frameworks}")
-if [ $? -ne 0 ]; then
+# venv NAME: the environment with the packages of NAME.txt
+venv()
+{
+	sh "$here/venv.sh" "$PYTHON_EXECUTABLE" "$here/$1.txt" \
+	    "${ASGID_TESTS_VENVS:-$ASGID_BUILDDIR/tests/frameworks}"
+}
+
+venv=$(venv requirements) && older=$(venv anyio-4.4) &&
+	older="$older $(venv anyio-4.11)" || {
 	[ "${ASGID_TESTS_STRICT:-0}" = 1 ] && exit 1
 	echo "frameworks: SKIP: no packages from PyPI"
 	exit 77
-fi
-export ASGID_TESTS_VENV="$venv"
+}
+export ASGID_TESTS_VENV="$venv" ASGID_TESTS_ANYIO="$older"
 
 PYTHONDONTWRITEBYTECODE=1 exec "$venv/bin/python" -m pytest -q -rsfE \
 	-p no:cacheprovider --rootdir "$here" "$@" "$here"

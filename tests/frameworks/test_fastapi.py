@@ -2,9 +2,13 @@
 import base64
 import concurrent.futures
 import os
+import socket
+import struct
 import uuid
 
-from daemon import APPS, wait_for
+import pytest
+
+from daemon import APPS, UVICORN, wait_for
 
 APP = "fastapi_app:app"
 
@@ -169,3 +173,33 @@ def test_errors(server, client):
         r = client.get("/crash")
     assert (r.status_code, r.text) == (500, "Internal Server Error")
     assert client.get("/plain").text == "Hello, world!"
+
+
+def leave(server, client, request, event):
+    """A client that resets its connection when the application has begun."""
+    n = server.access().count(" 499")
+    with socket.create_connection(("127.0.0.1", server.port)) as s:
+        s.sendall(request)
+        seen(client, event)
+        s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                     struct.pack("ii", 1, 0))
+    wait_for(lambda: server.access().count(" 499") > n, "a status 499")
+
+
+@pytest.mark.skipif(UVICORN, reason="the log lines are asgid's")
+def test_error_after_the_client_has_left(server, client):
+    leave(server, client, b"GET /late/error HTTP/1.1\r\nHost: t\r\n\r\n",
+          "late")
+    with server.expected("WARNING: +ValueError: nobody to tell: raised after "
+                         "the client had left: GET /late/error from"):
+        client.get("/left/error")
+
+
+@pytest.mark.skipif(UVICORN, reason="it has no status 499")
+def test_nothing_to_tell_after_the_client_has_left(server, client):
+    """The log must stay quiet: the fixture looks."""
+    leave(server, client, b"GET /late/404 HTTP/1.1\r\nHost: t\r\n\r\n",
+          "late")
+    client.get("/left/404")
+    leave(server, client, b"POST /whole-body HTTP/1.1\r\n"
+          b"Host: t\r\nContent-Length: 1000\r\n\r\nbegun", "whole body")

@@ -154,7 +154,7 @@ def test_endless_chain_of_causes(ports):
     wait_journal(ports, "waiting")
     c.close()
     wait_journal(ports, "waiting", "raising")
-    ports.expect("ExceptionGroup: g .2 sub-exceptions.: raised after")
+    ports.expect("ValueError: at the bottom: raised after the client")
     ports.wait_log("raised after the client had left")
 
 

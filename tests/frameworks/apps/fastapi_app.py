@@ -92,6 +92,31 @@ def handle(s: Annotated[dict, Depends(session)]):
         events.append("handle closed")
 
 
+left = {}
+
+
+@app.get("/late/{kind}")
+async def late(kind: str):
+    """Its client has left by the time it fails."""
+    left[kind] = asyncio.Event()
+    events.append("late")
+    await left[kind].wait()
+    if kind == "error":
+        raise ValueError("nobody to tell")
+    raise HTTPException(404)
+
+
+@app.get("/left/{kind}")
+async def has_left(kind: str):
+    left[kind].set()
+
+
+@app.post("/whole-body")
+async def whole_body(request: Request):
+    events.append("whole body")
+    await request.body()
+
+
 def paging(skip: int = Query(0, ge=0), limit: int = Query(10, le=100)):
     return {"skip": skip, "limit": limit}
 

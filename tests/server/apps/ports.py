@@ -261,7 +261,7 @@ async def f_groups(scope, receive, send):
     try:
         await send(start())
     except OSError as lost:
-        error = lost
+        error = ExceptionGroup("g", [lost, ValueError("at the bottom")])
         for _ in range(40):
             group = ExceptionGroup("g", [error, error])
             group.__cause__ = group.__context__ = error
