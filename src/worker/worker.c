@@ -369,10 +369,7 @@ set_current(void)
 		    self.aloop);
 	Py_XDECREF(asyncio);
 	Py_XDECREF(r);
-	if (r != NULL)
-		return 0;
-	error_log(LOG_L_CRITICAL, "cannot make the event loop current");
-	return -1;
+	return r != NULL ? 0 : -1;
 }
 
 static int
@@ -388,16 +385,18 @@ make_loop(void)
 /*
  * The code of modules runs a loop of its own now and then, which may close it
  * or leave another one current.  What it has left usable becomes ours, so that
- * objects which were made for it serve; else we take a new one.
+ * objects which were made for it serve; else we take a new one.  A policy of
+ * the application may refuse it: while it runs it is found all the same.
  */
 static int
 take_loop(void)
 {
-	if (aloop_own(self.aloop))
-		return set_current();
-	if (make_loop() == -1)
+	if (!aloop_own(self.aloop) &&
+	    (make_loop() == -1 || !aloop_own(self.aloop)))
 		return -1;
-	return aloop_own(self.aloop) ? set_current() : -1;
+	if (set_current() == -1)
+		error_log(LOG_L_WARNING, "cannot make the event loop current");
+	return 0;
 }
 
 static int
@@ -542,8 +541,12 @@ worker_main(struct birth *birth, struct conf *conf)
 		buf_fini(&why);
 		return WORKER_UNUSABLE;
 	}
-	if (make_loop() == -1 || set_current() == -1)
+	if (make_loop() == -1)
 		return WORKER_FAILED;
+	if (set_current() == -1) {
+		error_log(LOG_L_CRITICAL, "cannot make the event loop current");
+		return WORKER_FAILED;
+	}
 	if (fork_init(on_forked, NULL) == -1) {
 		error_log(LOG_L_CRITICAL, "cannot watch over forks");
 		return WORKER_FAILED;

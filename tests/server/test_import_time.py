@@ -93,6 +93,12 @@ atexit.register(other.close)
     "no_loop": ('''
 asyncio.set_event_loop(None)
 ''', "await asyncio.sleep(0)"),
+    "policy": ('''
+class Policy(asyncio.DefaultEventLoopPolicy):
+    def set_event_loop(self, loop):
+        raise NotImplementedError("not this one")
+asyncio.set_event_loop_policy(Policy())
+''', "await asyncio.sleep(0.001)"),
     # as old clients of databases do, which are made with the module
     "bound": ('''
 loop = asyncio.get_event_loop()
@@ -147,6 +153,8 @@ def test_loop_of_the_import(site, name):
         first = "    " + first
     d = site(application('b"ok"', first, HEAD + head))
     pid = d.worker
+    if name == "policy":
+        d.expect("cannot make the event loop current.*not this one")
     if name == "run_in_a_thread":
         d.allow("left over: handles_in_use")
     for _ in range(2):

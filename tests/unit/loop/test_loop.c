@@ -907,6 +907,76 @@ START_TEST(signal_ends_the_wait)
 }
 END_TEST
 
+static bool
+stands(void (*handler)(int))
+{
+	struct sigaction sa;
+
+	ck_assert_int_eq(sigaction(SIGUSR1, NULL, &sa), 0);
+	return sa.sa_handler == handler;
+}
+
+static void
+foreign_handler(int signo UNUSED)
+{
+	note('f');
+}
+
+/* Before there is a loop; that of the import, say, hears nothing. */
+START_TEST(signals_wait_for_their_loop)
+{
+	struct loop *other = loop_new();
+	char a = 'a';
+
+	ck_assert_int_eq(loop_signal(NULL, SIGUSR1, on_sig, &a), 0);
+	(void)raise(SIGUSR1);
+	loop_free(&other);
+	ck_assert(!stands(SIG_DFL));
+	turn();
+	ck_assert_str_eq(trace, "");
+	loop_signals_serve(loop);
+	turn();
+	ck_assert_str_eq(trace, "1a");
+	loop_signal_mark(SIGUSR1);
+	loop_signal_mark(SIGUSR2);		/* nobody's */
+	turn();
+	ck_assert_str_eq(trace, "1a1a");
+}
+END_TEST
+
+START_TEST(signals_are_taken_back)
+{
+	char a = 'a';
+
+	loop_signal_again(SIGUSR1, true);	/* not ours at all */
+	ck_assert(stands(SIG_DFL));
+	ck_assert_int_eq(loop_signal(loop, SIGUSR1, on_sig, &a), 0);
+	(void)signal(SIGUSR1, foreign_handler);
+	loop_signal_again(SIGUSR1, false);
+	(void)raise(SIGUSR1);
+	turn();
+	ck_assert_str_eq(trace, "f");
+	loop_signal_again(SIGUSR1, true);
+	(void)raise(SIGUSR1);
+	(void)signal(SIGUSR1, SIG_DFL);
+	loop_signal_again(SIGUSR1, false);
+	turn();
+	ck_assert_str_eq(trace, "f1a");
+	(void)raise(SIGUSR1);
+	turn();
+	ck_assert_str_eq(trace, "f1a1a");
+
+	ck_assert_int_eq(loop_signal(loop, SIGUSR1, LOOP_SIGNAL_IGNORE, NULL),
+	    0);
+	(void)signal(SIGUSR1, foreign_handler);
+	loop_signal_again(SIGUSR1, true);
+	ck_assert(stands(foreign_handler));
+	(void)signal(SIGUSR1, SIG_DFL);
+	loop_signal_again(SIGUSR1, true);
+	ck_assert(stands(SIG_IGN));
+}
+END_TEST
+
 START_TEST(signal_default_comes_back_with_the_loop)
 {
 	struct sigaction sa;
@@ -954,6 +1024,8 @@ main(void)
 		wake_while_awake_spares_the_wait,
 		signals_run_as_events,
 		signal_ends_the_wait,
+		signals_wait_for_their_loop,
+		signals_are_taken_back,
 		signal_default_comes_back_with_the_loop,
 	};
 	Suite *s = suite_create("loop");
