@@ -46,10 +46,11 @@ FNR == NR {
 	print "Default:"
 	gsub(/"/, "\\(dq", value)
 	gsub(/[][]/, "\\\\\\&&", value)
-	printf ".Li %s%s\n", value, f[6] == "0" || f[3] == "bool" ||
-	    f[3] == "mode" || f[6] == "INT64_MAX" ? " ." : " ;"
-	if (f[6] != "0" && f[3] != "bool" && f[3] != "mode" &&
-	    f[6] != "INT64_MAX") {
+	# bounds that nobody meets are not told
+	bounded = f[3] != "bool" && f[3] != "mode" && f[3] != "duration" &&
+	    f[6] != "0" && f[6] != "INT64_MAX"
+	printf ".Li %s%s\n", value, bounded ? " ;" : " ."
+	if (bounded) {
 		sub(/INT32_MAX/, "2147483647", f[6])
 		printf "%s to %s.\n", f[5], f[6]
 	}

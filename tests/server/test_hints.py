@@ -20,6 +20,7 @@ def start(site, *args, script='exec "$@"', **env):
     """The log of a start that fails."""
     clean = {k: v for k, v in os.environ.items()
              if k not in ("VIRTUAL_ENV", "WEB_CONCURRENCY")}
+    clean.setdefault("ASAN_OPTIONS", "detect_leaks=0")  # Python's
     r = subprocess.run(
         ["sh", "-c", script, "sh", program(), "--port", "0", "-o",
          "control.socket=", *map(str, args)],
