@@ -14,6 +14,7 @@
 
 #include "base/buf.h"
 #include "base/outlet.h"
+#include "base/syslog.h"
 
 enum style { STYLE_PLAIN, STYLE_COLOUR, STYLE_JOURNAL, STYLE_SYSLOG,
 	STYLE_FILE };
@@ -91,8 +92,6 @@ log_adopt(int fd, const char *name, enum log_level level, const char *ident)
 	sink.style = style;
 	sink.level = level;
 	sink.ident = ident;
-	if (style == STYLE_SYSLOG)
-		openlog(ident, LOG_PID, LOG_DAEMON);
 }
 
 int
@@ -187,6 +186,24 @@ put_out(const struct buf *b)
 		*sink.dropped += n;
 }
 
+static void
+put_syslog(enum log_level level, const char *line)
+{
+	char note[96];
+
+	if (sink.out.lost > 0) {
+		snprintf(note, sizeof(note), "%" PRIu64 " line(s) of this log "
+		    "were dropped: nobody read them in time", sink.out.lost);
+		if (syslog_send(sink.ident, LOG_WARNING, note) == 0)
+			sink.out.lost = 0;
+	}
+	if (syslog_send(sink.ident, levels[level].priority, line) == 0)
+		return;
+	sink.out.lost++;
+	if (sink.dropped != NULL)
+		++*sink.dropped;
+}
+
 void
 log_vwrite(enum log_level level, const char *fmt, va_list ap)
 {
@@ -205,7 +222,7 @@ log_vwrite(enum log_level level, const char *fmt, va_list ap)
 	if (sink.style == STYLE_SYSLOG) {
 		for (rest = text; (line = strsep(&rest, "\n")) != NULL;)
 			if (*line != '\0')
-				syslog(levels[level].priority, "%s", line);
+				put_syslog(level, line);
 	} else {
 		put_note(&b);
 		/* the journal reads a priority at the start of each line */

@@ -290,3 +290,25 @@ def test_syslog():
                for x in got), got
     assert any(re.match(r"<27>.* asgid-worker\[\d+\]: .*Error", x)
                for x in got), got
+
+
+@pytest.mark.skipif(os.path.exists("/dev/log") or os.geteuid() != 0,
+                    reason="needs to be the syslog daemon")
+def test_syslog_that_is_not_read():
+    """Its queue is full: lines are dropped, nothing waits."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as s, \
+            contextlib.ExitStack() as others:
+        s.bind("/dev/log")
+        try:
+            # one message a sender, until the daemon's own bound is met
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    c = others.enter_context(
+                        socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM))
+                    c.setblocking(False)
+                    c.connect("/dev/log")
+                    c.send(b"<30>full")
+            assert run_broken("-o", "log.error=syslog",
+                              stderr=subprocess.DEVNULL) == 3
+        finally:
+            os.unlink("/dev/log")
