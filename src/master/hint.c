@@ -22,6 +22,7 @@
 #define LINES_MAX	4096	/* of /proc/net/tcp: who listens comes first */
 #define LOOKS_MAX	50000	/* at processes and their descriptors */
 #define STATE_LISTEN	0x0a
+#define ACCEPTS		(1 << 16)	/* in /proc/net/unix */
 
 /* ---- privileged ports --------------------------------------------------- */
 
@@ -184,21 +185,50 @@ put_name(const char *pid, struct buf *to)
 		buf_putc(to, name[i] > ' ' && name[i] < 0x7f ? name[i] : '?');
 }
 
+static bool
+put_process(uint64_t inode, struct buf *to)
+{
+	char pid[32];
+
+	if (!find_process(inode, pid))
+		return false;
+	buf_puts(to, " by ");
+	put_name(pid, to);
+	buf_printf(to, " (process %s)", pid);
+	return true;
+}
+
 static void
 hint_owner(const struct sock_addr *a, struct buf *to)
 {
 	struct owner owner;
-	char pid[32];
 
-	if (!find_owner(a, &owner))
-		return;
-	if (find_process(owner.inode, pid)) {
-		buf_puts(to, " by ");
-		put_name(pid, to);
-		buf_printf(to, " (process %s)", pid);
-	} else
+	if (find_owner(a, &owner) && !put_process(owner.inode, to))
 		buf_printf(to, " by a process of user %u%s", owner.uid,
 		    geteuid() != 0 ? "; root sees which: ss -ltnp" : "");
+}
+
+void
+hint_unix(const char *path, struct buf *to)
+{
+	FILE *f = fopen("/proc/net/unix", "re");
+	unsigned flags, i;
+	char line[512];
+	uint64_t inode;
+	bool found = false;
+	int at;
+
+	for (i = 0; f != NULL && !found && i < LINES_MAX &&
+	    fgets(line, sizeof(line), f) != NULL; i++) {
+		line[strcspn(line, "\n")] = '\0';
+		found = sscanf(line, "%*x: %*x %*x %x %*x %*x %" SCNu64 " %n",
+		    &flags, &inode, &at) == 2 && (flags & ACCEPTS) != 0 &&
+		    strcmp(line + at, path) == 0;
+	}
+	if (f != NULL)
+		fclose(f);
+	if (found)
+		(void)put_process(inode, to);
 }
 
 void

@@ -12,5 +12,7 @@
  * has failed: " by nginx (process 12)", "; start as root ...", or nothing.
  * Takes bounded time. */
 void	 hint_listen(const struct sock_addr *, int error, struct buf *);
+/* The same for the UNIX socket that somebody has made by this path. */
+void	 hint_unix(const char *path, struct buf *);
 
 #endif

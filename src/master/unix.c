@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "base/sock.h"
+#include "master/hint.h"
 #include "master/privs.h"
 
 /* <linux/un.h> cannot be included beside <sys/un.h> */
@@ -141,6 +142,7 @@ static int
 remove_stale(const char *what, const struct sockaddr_un *un)
 {
 	const char *base, *why = NULL;
+	struct buf hint = BUF_INIT;
 	int folder = fd_open_folder(un->sun_path, &base), stale = -1;
 
 	if (folder == -1 || (stale = openat(folder, base,
@@ -156,7 +158,9 @@ remove_stale(const char *what, const struct sockaddr_un *un)
 	fd_close(&folder);
 	if (why == NULL)
 		return 0;
-	log_err("%s unix:%s: %s", what, un->sun_path, why);
+	hint_unix(un->sun_path, &hint);
+	log_err("%s unix:%s: %s%s", what, un->sun_path, why, buf_str(&hint));
+	buf_fini(&hint);
 	return -1;
 }
 

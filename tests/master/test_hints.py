@@ -43,6 +43,24 @@ def test_who_is_there(asgid, theirs, ours):
     assert re.search(MINE, log, re.M), log
 
 
+def test_who_is_at_a_unix_socket(asgid, tmp):
+    path = str(tmp / "s")
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path)
+        s.listen()
+        log = refused(asgid, "--uds", path)
+        assert re.search("listen unix:%s: " % path + MINE, log, re.M), log
+        log = refused(asgid, "-o", "control.socket=" + path)
+        assert re.search("control.socket unix:%s: " % path + MINE, log,
+                         re.M), log
+    # nothing is said of who only stands nearby
+    (tmp / "file").touch()
+    with socket.socket(socket.AF_UNIX) as s:
+        s.bind(path + "2")
+        log = refused(asgid, "--uds", str(tmp / "file"))
+    assert "(process" not in log
+
+
 def test_who_is_at_the_address_of_metrics(asgid):
     with listener("127.0.0.1") as s:
         log = refused(asgid, "-o", "metrics.listen=127.0.0.1:%d" %
