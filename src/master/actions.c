@@ -78,7 +78,8 @@ master_reopen(struct master *m, struct buf *why)
 bool
 master_is_reloading(const struct master *m)
 {
-	return fleet_is_renewing(&m->fleet) || m->alone;
+	return fleet_is_renewing(&m->fleet) || m->alone ||
+	    m->reload.lookup != NULL;
 }
 
 /* Why nothing can be begun now, or NULL. */
@@ -106,7 +107,7 @@ explain(struct buf *why, const char *what, const char *reason)
 }
 
 static void
-begin(struct master *m)
+take_outcome(struct master *m, enum reload_outcome outcome)
 {
 	static const enum ctl_result_id results[] = {
 		[RELOAD_BEGUN]		= CTL_R_WAITING,
@@ -114,14 +115,19 @@ begin(struct master *m)
 		[RELOAD_FAILED]		= CTL_R_FAILED,
 	};
 
-	log_tee(&m->reload_text);
-	m->reload_result = results[reload_begin(&m->reload, m->setup,
-	    &m->fleet)];
-	log_tee(NULL);
+	m->reload_result = results[outcome];
 	if (m->reload_result != CTL_R_WAITING)
 		STAT_ADD(reloads_failed, 1);
 	else if (m->watch != NULL)
 		watch_follow(m->watch, m->reload.next->conf);
+}
+
+static void
+begin(struct master *m)
+{
+	log_tee(&m->reload_text);
+	take_outcome(m, reload_begin(&m->reload, m->setup, &m->fleet));
+	log_tee(NULL);
 }
 
 enum ctl_result_id
@@ -210,15 +216,35 @@ end(struct master *m)
 		(void)master_reopen(m, NULL);
 }
 
+/* It has begun, or was in vain. */
+static void
+begun(struct master *m)
+{
+	if (m->reload_result == CTL_R_WAITING)
+		return;
+	if (m->fleet.now.nseats == 0)
+		log_info("Waiting for changes");
+	end(m);
+}
+
 void
 master_reload_alone(struct master *m)
 {
 	m->alone = false;
 	begin(m);
-	if (m->reload_result == CTL_R_WAITING)
-		return;
-	log_info("Waiting for changes");
-	end(m);
+	begun(m);
+}
+
+void
+master_on_names(struct reload *r, const char *why)
+{
+	struct master *m = container_of(r, struct master, reload);
+
+	log_tee(&m->reload_text);
+	take_outcome(m, reload_go_on(&m->reload, m->setup, &m->fleet, why));
+	log_tee(NULL);
+	begun(m);
+	master_catch_up(m);
 }
 
 void

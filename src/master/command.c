@@ -12,7 +12,6 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "master/child.h"
-#include "master/precheck.h"
 
 /* ---- commands ----------------------------------------------------------- */
 
@@ -136,55 +135,11 @@ do_restart_worker(struct master *m, struct control_client *client,
 		wait_for(m, client, r, WAIT_RESTART, s->child->pid, 0);
 }
 
-struct comparison {
-	const struct conf	*from, *to;
-	struct buf		*text;
-};
-
-/* "workers.count: 2 -> 4 (with new workers)" */
-static void
-on_difference(const char *key, enum conf_class class, void *arg)
-{
-	static const char *const effects[] = {
-		[CONF_LIVE]	= "at once",
-		[CONF_WORKER]	= "with new workers",
-		[CONF_RESTART]	= "only by a restart",
-	};
-	struct comparison *c = arg;
-
-	buf_printf(c->text, "%s: ", key);
-	conf_print_one(c->from, key, c->text);
-	buf_puts(c->text, " -> ");
-	conf_print_one(c->to, key, c->text);
-	buf_printf(c->text, " (%s)\n", effects[class]);
-}
-
 static void
 do_check(struct master *m, struct control_client *client,
     const struct ctl_request *r)
 {
-	struct buf text = BUF_INIT;
-	struct comparison c = { m->setup->conf, NULL, &text };
-	struct conf *conf;
-	bool valid;
-
-	reload_enter(&m->reload);
-	c.to = conf = reload_parse(&m->reload, &text);
-	valid = conf != NULL && precheck(conf, NULL, &text) == 0;
-	reload_leave(m->setup);
-	if (!valid) {
-		conf_free(&conf);
-		control_answer_buf(client, CTL_R_INVALID, &text);
-		buf_fini(&text);
-		return;
-	}
-	buf_reset(&text);
-	if ((r->flags & CTL_F_DIFF) == 0)
-		buf_puts(&text, "the configuration is valid\n");
-	else if (conf_diff(c.from, c.to, on_difference, &c) == CONF_SAME)
-		buf_puts(&text, "nothing differs\n");
-	conf_free(&conf);
-	answer_text(client, &text);
+	check_begin(m, client, (r->flags & CTL_F_DIFF) != 0);
 }
 
 static void
@@ -273,6 +228,7 @@ static void
 on_gone(struct control_client *client, void *arg)
 {
 	wait_forget(arg, client);
+	check_forget(arg, client);
 }
 
 const struct control_ops command_ops = {

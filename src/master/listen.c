@@ -5,7 +5,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <netdb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,6 +16,7 @@
 #include "base/log.h"
 #include "base/str.h"
 #include "master/hint.h"
+#include "master/names.h"
 #include "master/tcp.h"
 #include "master/unix.h"
 #include "proc/birth.h"
@@ -223,18 +223,17 @@ keep_any_port(struct listeners *ls, const char *asked)
  * (0: logged already) and the address that failed in *a.
  */
 static int
-tcp_each(struct listeners *ls, const struct addrinfo *list,
-    const struct conf_listen *cl, struct sock_addr *a)
+tcp_each(struct listeners *ls, const struct conf_listen *cl,
+    const struct sock_addr *list, size_t n, struct sock_addr *a)
 {
 	in_port_t port = htons((in_port_t)cl->port);
-	size_t from = ls->len;
+	size_t from = ls->len, i;
 	struct listener *l;
 	int fd, kept, skipped = 0;
 	bool silent;
 
-	for (; list != NULL; list = list->ai_next) {
-		a->len = list->ai_addrlen;
-		memcpy(&a->ss, list->ai_addr, a->len);
+	for (i = 0; i < n; i++) {
+		*a = list[i];
 		*tcp_port(a) = port;
 		if (have(ls, from, a))
 			continue;
@@ -278,29 +277,24 @@ static int
 open_tcp(struct listeners *ls, const struct conf_listen *cl,
     const char *asked)
 {
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list;
-	const char *host = *cl->host != '\0' ? cl->host : NULL;
-	char port[16];
+	const struct sock_addr *list;
 	struct sock_addr a = { .len = 0 };
-	size_t from = ls->len;
+	size_t from = ls->len, n;
 	int rv, try = 0;
 
 	if (cl->port == 0 && (rv = keep_any_port(ls, asked)) != 0)
 		return rv == 1 ? 0 : -1;
-	snprintf(port, sizeof(port), "%u", cl->port);
-	if ((rv = getaddrinfo(host, port, &hints, &list)) != 0) {
-		log_err("listen %s:%s: %s", cl->host, port,
-		    rv == EAI_SYSTEM ? strerror(errno) : gai_strerror(rv));
+	if ((rv = names_host(cl->host, &list, &n)) != 0) {
+		log_err("listen %s:%u: %s", cl->host, cl->port,
+		    names_host_error(rv));
 		return -1;
 	}
 	/* the free port of one family may be taken in the other */
-	while ((rv = tcp_each(ls, list, cl, &a)) == -1 && cl->port == 0 &&
+	while ((rv = tcp_each(ls, cl, list, n, &a)) == -1 && cl->port == 0 &&
 	    errno == EADDRINUSE && ++try < PORT_TRIES)
 		shrink(ls, from);
 	if (rv == -1 && errno != 0)
 		cannot_listen(&a, errno);
-	freeaddrinfo(list);
 	return rv;
 }
 

@@ -17,7 +17,9 @@
 #include "base/log.h"
 #include "master/child.h"
 #include "master/listen.h"
+#include "master/lookup.h"
 #include "master/master_priv.h"
+#include "master/names.h"
 #include "master/precheck.h"
 #include "master/privs.h"
 
@@ -102,6 +104,7 @@ on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 	struct master *m = arg;
 
 	fleet_check(&m->fleet);
+	lookup_reap();
 	bury_orphans(m);
 }
 
@@ -135,7 +138,8 @@ on_catch_up(struct loop *loop UNUSED, struct loop_work *work)
 
 	m->changed = false;
 	/* somebody else's reload, begun meanwhile, will do */
-	if (m->stopping || fleet_is_renewing(&m->fleet))
+	if (m->stopping || fleet_is_renewing(&m->fleet) ||
+	    m->reload.lookup != NULL)
 		return;
 	if (m->alone)
 		master_reload_alone(m);
@@ -144,13 +148,14 @@ on_catch_up(struct loop *loop UNUSED, struct loop_work *work)
 }
 
 /* What starts has started, or never will; not in the midst of its news. */
-static void
-catch_up(struct master *m)
+void
+master_catch_up(struct master *m)
 {
 	bool due = m->alone ? list_empty(&m->fleet.children) :
 	    m->changed && m->fleet.unborn == 0;
 
-	if (due && !m->stopping && !fleet_is_renewing(&m->fleet))
+	if (due && !m->stopping && !fleet_is_renewing(&m->fleet) &&
+	    m->reload.lookup == NULL)
 		loop_work_add(m->loop, &m->catch_up);
 }
 
@@ -188,7 +193,7 @@ on_change(struct fleet *f)
 	if (f->serving != m->told_serving)
 		master_tell(m, "");
 	wait_check(m);
-	catch_up(m);
+	master_catch_up(m);
 }
 
 static void
@@ -205,7 +210,7 @@ on_renewed(struct fleet *f, const char *why)
 	struct master *m = container_of(f, struct master, fleet);
 
 	master_reloaded(m, why);
-	catch_up(m);
+	master_catch_up(m);
 }
 
 static void
@@ -252,7 +257,7 @@ on_failed(struct fleet *f, int status)
 
 	if (f->patient) {
 		log_info("Waiting for changes");
-		catch_up(m);
+		master_catch_up(m);
 		return;
 	}
 	m->status = status;
@@ -322,6 +327,21 @@ init_access(struct master *m)
 {
 	return setup_open_access(m->setup, NULL) == 0 ? STATUS_OK :
 	    STATUS_RUNTIME;
+}
+
+static int
+init_names(struct master *m)
+{
+	if (lookup_wait(m->setup->conf) == 0)
+		return STATUS_OK;
+	log_err("users, groups and hosts: %s", strerror(errno));
+	return STATUS_RUNTIME;
+}
+
+static void
+fini_names(struct master *m UNUSED)
+{
+	names_forget();
 }
 
 static int
@@ -534,6 +554,7 @@ static const struct step {
 	int		(*init)(struct master *);	/* exit status */
 	void		(*fini)(struct master *);
 } steps[] = {
+	{ "names",		init_names,	fini_names },
 	{ "privileges",		init_privs,	NULL },
 	{ "log",		init_log,	NULL },
 	{ "statistics",		init_stats,	fini_stats },
@@ -571,12 +592,18 @@ master_run(struct conf *conf, const char *worker, int argc,
 	struct master m = {
 		.started = mono_now(), .started_at = time(NULL),
 	};
+	sigset_t all;
 	size_t done;
 
 	/* before anything is opened that stays */
 	init_stdio();
 	list_init(&m.waiters);
+	list_init(&m.checks);
 	reload_init(&m.reload, argc, argv);
+	m.reload.on_names = master_on_names;
+	/* what comes while we start is heard when we can act on it */
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	if ((m.setup = setup_new(conf, worker)) == NULL) {
 		log_err("configuration: %s", strerror(errno));
 		reload_fini(&m.reload);

@@ -32,6 +32,7 @@ struct master {
 	struct reload		 reload;
 	struct control		 control;
 	struct list		 waiters;	/* wait.c */
+	struct list		 checks;	/* check.c */
 	struct metrics		*metrics;	/* NULL: no listener */
 	struct watch		*watch;		/* NULL: not asked for */
 	struct loop_work	 catch_up;	/* reloads put off */
@@ -76,6 +77,10 @@ void	 master_reload_alone(struct master *);
 bool	 master_is_reloading(const struct master *);
 /* The fleet has switched (why NULL), or has not. */
 void	 master_reloaded(struct master *, const char *why);
+/* The names of a reload's configuration. */
+void	 master_on_names(struct reload *, const char *why);
+/* With what had to wait for the end of a reload (master.c). */
+void	 master_catch_up(struct master *);
 /* Tell the service manager how many serve, after `first` ("READY=1\n"). */
 void	 master_tell(struct master *, const char *first);
 
@@ -113,6 +118,12 @@ void	 wait_on_reload(struct master *);
 void	 wait_on_stop(struct master *);
 /* The last worker is gone. */
 void	 wait_on_end(struct master *);
+
+/* ---- check.c: the command check ------------------------------------------ */
+
+void	 check_begin(struct master *, struct control_client *, bool diff);
+/* The client is gone. */
+void	 check_forget(struct master *, const struct control_client *);
 
 /* ---- view.c: what can be seen -------------------------------------------- */
 

@@ -8,7 +8,6 @@
 #include <sys/socket.h>
 
 #include <errno.h>
-#include <netdb.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +19,7 @@
 #include "base/log.h"
 #include "master/accept.h"
 #include "master/hint.h"
+#include "master/names.h"
 #include "master/tcp.h"
 
 #define CLIENTS_MAX	32
@@ -210,29 +210,6 @@ on_accept(struct acceptor *a, int fd)
 
 /* ---- listening ---------------------------------------------------------- */
 
-/* "host:port", "[::1]:port", ":port" or "*:port". */
-static struct addrinfo *
-resolve(const char *address)
-{
-	struct addrinfo hints = { .ai_socktype = SOCK_STREAM,
-	    .ai_flags = AI_PASSIVE | AI_NUMERICSERV }, *list = NULL;
-	const char *colon = strrchr(address, ':');
-	char host[256];
-	int rv;
-
-	snprintf(host, sizeof(host), "%.*s", (int)(colon - address), address);
-	if (host[0] == '[')		/* which a ']' ends */
-		snprintf(host, sizeof(host), "%.*s",
-		    (int)(colon - address) - 2, address + 1);
-	rv = getaddrinfo(host[0] == '\0' || strcmp(host, "*") == 0 ? NULL :
-	    host, colon + 1, &hints, &list);
-	if (rv == 0)
-		return list;
-	log_err("metrics.listen %s: %s", address, rv == EAI_SYSTEM ?
-	    strerror(errno) : gai_strerror(rv));
-	return NULL;
-}
-
 static int
 listen_at(struct metrics *m, const struct sock_addr *a)
 {
@@ -254,25 +231,30 @@ listen_at(struct metrics *m, const struct sock_addr *a)
 static int
 open_all(struct metrics *m, const char *address)
 {
-	struct addrinfo *list = resolve(address), *ai;
 	struct buf hint = BUF_INIT;
+	in_port_t port = htons((in_port_t)atoi(strrchr(address, ':') + 1));
+	const struct sock_addr *list;
 	struct sock_addr a;
-	int failed = 0;
+	char host[TCP_HOST_MAX];
+	size_t i, n;
+	int failed = 0, rv;
 
-	for (ai = list; ai != NULL && m->naddresses < ADDRESSES_MAX;
-	    ai = ai->ai_next) {
-		a.len = ai->ai_addrlen;
-		memcpy(&a.ss, ai->ai_addr, a.len);
+	tcp_host(address, host);
+	if ((rv = names_host(host, &list, &n)) != 0) {
+		log_err("metrics.listen %s: %s", address,
+		    names_host_error(rv));
+		return -1;
+	}
+	for (i = 0; i < n && m->naddresses < ADDRESSES_MAX; i++) {
+		a = list[i];
+		*tcp_port(&a) = port;
 		if (listen_at(m, &a) == 0)
 			continue;
 		failed = errno;
 		if (failed != EAFNOSUPPORT && failed != EADDRNOTAVAIL)
 			break;
 	}
-	if (list == NULL)
-		return -1;
-	freeaddrinfo(list);
-	if (ai == NULL && m->naddresses > 0)
+	if ((i == n || m->naddresses == ADDRESSES_MAX) && m->naddresses > 0)
 		return 0;
 	hint_listen(&a, failed, &hint);
 	log_err("metrics.listen %s: %s%s", address, strerror(failed),

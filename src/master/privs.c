@@ -11,7 +11,6 @@
 #include <grp.h>
 #include <inttypes.h>
 #include <linux/capability.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +18,7 @@
 
 #include "base/defs.h"
 #include "base/log.h"
-#include "base/str.h"
+#include "master/names.h"
 
 /* Files a worker opens beside its connections: listeners, logs, Python's
  * modules, the application's database connections. */
@@ -27,93 +26,60 @@
 
 enum { EXIT_RUNTIME = 1, EXIT_CONFIG = 6 };
 
-/* ---- names -------------------------------------------------------------- */
-
-static int
-number(const char *name, uint32_t *id)
-{
-	uint64_t n;
-
-	/* (uid_t)-1 means "leave it" to the system calls */
-	if (str_to_uint(str_of(name), &n) == -1 || n >= UINT32_MAX)
-		return -1;
-	*id = (uint32_t)n;
-	return 0;
-}
+/* ---- user and groups ---------------------------------------------------- */
 
 int
 privs_find_user(const char *name, uid_t *uid, gid_t *gid)
 {
-	struct passwd *pw = getpwnam(name);
-	gid_t unused;
+	struct names_user u;
 
-	if (gid == NULL)
-		gid = &unused;
-	*gid = (gid_t)-1;
-	if (pw == NULL) {
-		if (number(name, uid) == -1)
-			return -1;
-		pw = getpwuid(*uid);
-	}
-	if (pw != NULL) {
-		*uid = pw->pw_uid;
-		*gid = pw->pw_gid;
-	}
+	if (names_user(name, &u) == -1)
+		return -1;
+	*uid = u.uid;
+	if (gid != NULL)
+		*gid = u.gid;
 	return 0;
 }
 
 int
 privs_find_group(const char *name, gid_t *gid)
 {
-	struct group *gr = getgrnam(name);
-
-	if (gr == NULL)
-		return number(name, gid);
-	*gid = gr->gr_gid;
-	return 0;
+	return names_group(name, gid);
 }
-
-/* ---- user and groups ---------------------------------------------------- */
 
 /* What initgroups(3) would set, kept so that a later child needs no look-up
  * between fork and exec. */
 static int
-find_groups(struct privs *p, const char *user)
+set_groups(struct privs *p, const struct names_user *u)
 {
-	int n = 16, have;
-	gid_t *more;
+	size_t i, n = u != NULL ? u->ngroups : 0;
 
-	do {
-		have = n;
-		more = realloc(p->groups, (size_t)n * sizeof(*more));
-		if (more == NULL)
-			return -1;
-		p->groups = more;
-	} while (getgrouplist(user, p->gid, p->groups, &n) == -1 && n > have);
-	p->ngroups = n;
+	if ((p->groups = malloc((n + 1) * sizeof(*p->groups))) == NULL)
+		return -1;
+	p->groups[p->ngroups++] = p->gid;
+	for (i = 0; i < n; i++)
+		if (u->groups[i] != p->gid)
+			p->groups[p->ngroups++] = u->groups[i];
 	return 0;
 }
 
 /* Never root's name and home: who is in no database is its number, in "/". */
 static int
-find_user(struct privs *p, const struct conf *conf)
+find_user(struct privs *p, const struct conf *conf, struct names_user *u)
 {
-	struct passwd *pw;
-	char number[16];
-
-	if (privs_find_user(conf->user, &p->uid, &p->gid) == -1) {
+	if (names_user(conf->user, u) == -1) {
 		log_err("user: no such user: %s", conf->user);
 		return EXIT_CONFIG;
 	}
+	p->uid = u->uid;
+	p->gid = u->gid;
 	if (p->gid == (gid_t)-1 && *conf->group == '\0') {
 		log_err("user: %s is in no user database: set group too",
 		    conf->user);
 		return EXIT_CONFIG;
 	}
-	snprintf(number, sizeof(number), "%u", (unsigned)p->uid);
-	pw = getpwuid(p->uid);
-	p->user = strdup(pw != NULL ? pw->pw_name : number);
-	p->home = strdup(pw != NULL ? pw->pw_dir : "/");
+	p->user = strdup(u->name);
+	p->home = strdup(u->home);
 	if (p->user != NULL && p->home != NULL)
 		return 0;
 	log_err("user: %s", strerror(errno));
@@ -140,9 +106,11 @@ check_unprivileged(const struct privs *p, const struct conf *conf)
 static int
 resolve(struct privs *p, const struct conf *conf)
 {
+	struct names_user u;
+	bool named = *conf->user != '\0';
 	int status;
 
-	if (*conf->user != '\0' && (status = find_user(p, conf)) != 0)
+	if (named && (status = find_user(p, conf, &u)) != 0)
 		return status;
 	if (*conf->group != '\0' &&
 	    privs_find_group(conf->group, &p->gid) == -1) {
@@ -151,10 +119,10 @@ resolve(struct privs *p, const struct conf *conf)
 	}
 	if (geteuid() != 0)
 		return check_unprivileged(p, conf);
-	p->drop = *conf->user != '\0' || *conf->group != '\0';
-	if (p->drop && *conf->user == '\0')
+	p->drop = named || *conf->group != '\0';
+	if (p->drop && !named)
 		log_warn("group: without user the application runs as root");
-	if (p->drop && find_groups(p, p->user != NULL ? p->user : "") == -1) {
+	if (p->drop && set_groups(p, named ? &u : NULL) == -1) {
 		log_err("user: %s", strerror(errno));
 		return EXIT_RUNTIME;
 	}

@@ -123,6 +123,37 @@ fail(struct reload *r, const struct setup *now, enum reload_outcome outcome)
 }
 
 enum reload_outcome
+reload_go_on(struct reload *r, const struct setup *now, struct fleet *fleet,
+    const char *why)
+{
+	const struct conf *conf = r->next->conf;
+
+	if (why != NULL) {
+		log_err("reload: %s", why);
+		return fail(r, now, RELOAD_FAILED);
+	}
+	reload_enter(r);
+	if (!is_sound(conf, now->conf))
+		return fail(r, now, RELOAD_INVALID);
+	if (prepare(r->next, now) == -1)
+		return fail(r, now, RELOAD_FAILED);
+	if (fleet_renew(fleet, &r->next->spawn, conf_workers(conf)) == 0)
+		return RELOAD_BEGUN;
+	log_err("workers: %s", strerror(errno));
+	(void)setup_change_error(now, r->next);
+	return fail(r, now, RELOAD_FAILED);
+}
+
+static void
+on_names(void *arg, const char *why)
+{
+	struct reload *r = arg;
+
+	r->lookup = NULL;
+	r->on_names(r, why);
+}
+
+enum reload_outcome
 reload_begin(struct reload *r, const struct setup *now, struct fleet *fleet)
 {
 	struct buf errors = BUF_INIT;
@@ -140,15 +171,14 @@ reload_begin(struct reload *r, const struct setup *now, struct fleet *fleet)
 		return fail(r, now, RELOAD_FAILED);
 	}
 	r->next->spawn.stats = now->spawn.stats;
-	if (!is_sound(conf, now->conf))
-		return fail(r, now, RELOAD_INVALID);
-	if (prepare(r->next, now) == -1)
-		return fail(r, now, RELOAD_FAILED);
-	if (fleet_renew(fleet, &r->next->spawn, conf_workers(conf)) == 0)
+	switch (lookup_begin(&r->lookup, fleet->loop, conf, on_names, r)) {
+	case 0:
+		return reload_go_on(r, now, fleet, NULL);
+	case 1:
 		return RELOAD_BEGUN;
-	log_err("workers: %s", strerror(errno));
-	(void)setup_change_error(now, r->next);
-	return fail(r, now, RELOAD_FAILED);
+	default:
+		return reload_go_on(r, now, fleet, strerror(errno));
+	}
 }
 
 void
@@ -170,6 +200,8 @@ reload_abort(struct reload *r, const struct setup *now)
 	if (r->next == NULL)
 		return;
 	reload_leave(now);
-	(void)setup_change_error(now, r->next);
+	if (r->lookup == NULL)
+		(void)setup_change_error(now, r->next);
+	lookup_cancel(&r->lookup);
 	setup_free(&r->next);
 }

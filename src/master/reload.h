@@ -9,13 +9,20 @@
 #define MASTER_RELOAD_H
 
 #include "master/fleet.h"
+#include "master/lookup.h"
 #include "master/setup.h"
+
+struct reload;
+/* The names are known, or why (not NULL) they are not: go on. */
+typedef void reload_f(struct reload *, const char *why);
 
 struct reload {
 	int		 argc;		/* the command line of the start */
 	char *const	*argv;
 	char		*home;		/* $PWD; NULL: not where we are */
 	struct setup	*next;		/* NULL: none is under way */
+	struct lookup	*lookup;	/* not NULL: of its names */
+	reload_f	*on_names;
 };
 
 /* Of the command line. */
@@ -35,10 +42,14 @@ struct conf *reload_parse(const struct reload *, struct buf *errors);
 
 enum reload_outcome { RELOAD_BEGUN, RELOAD_INVALID, RELOAD_FAILED };
 
-/* Start the next generation; or, after logging why not, nothing has changed:
+/* Start the next generation, or, when names have to be looked up, do so first:
+ * then on_names() is called. Or, after logging why not, nothing has changed:
  * the configuration is invalid, or something else is in the way. */
 enum reload_outcome reload_begin(struct reload *, const struct setup *now,
 	    struct fleet *);
+/* What on_names() is to do; with its `why`. */
+enum reload_outcome reload_go_on(struct reload *, const struct setup *now,
+	    struct fleet *, const char *why);
 /* The fleet switches: *now becomes the new setup, the former is
  * dropped. */
 void	 reload_commit(struct reload *, struct setup **now);

@@ -28,8 +28,8 @@
  * Ignored before the mask is lifted, so that there is no moment in which they
  * would kill.
  */
-static void
-reset_signals(void)
+void
+spawn_reset_signals(void)
 {
 	struct sigaction dfl = { .sa_handler = SIG_DFL };
 	struct sigaction ign = { .sa_handler = SIG_IGN };
@@ -87,7 +87,7 @@ become_worker(const struct spawn *s, const struct birth *b, pid_t master)
 		what = "user and groups";
 		goto fail;
 	}
-	reset_signals();
+	spawn_reset_signals();
 	/* after the change of user, which would clear it; the master may
 	 * have died before */
 	if (prctl(PR_SET_PDEATHSIG, SIGTERM) == -1)
@@ -135,8 +135,8 @@ fill(struct birth *b, const struct spawn *s)
 
 /* Handlers of the master must not run in the child: it is born with every
  * signal blocked. */
-static pid_t
-fork_blocked(void)
+pid_t
+spawn_fork(void)
 {
 	sigset_t all, former;
 	pid_t pid;
@@ -182,7 +182,7 @@ spawn_worker(const struct spawn *s, unsigned id, unsigned generation,
 	if (chan_pair(&to->channel, &b.channel) == -1)
 		goto fail;
 	what = "fork";
-	if ((to->pid = fork_blocked()) == 0)
+	if ((to->pid = spawn_fork()) == 0)
 		become_worker(s, &b, master);
 	if (to->pid == -1)
 		goto fail;

@@ -36,4 +36,11 @@ struct spawned {
 int	 spawn_worker(const struct spawn *, unsigned id, unsigned generation,
 	    int stats_fd, struct spawned *);
 
+/* For other children. fork(2), but the child has every signal blocked, for the
+ * master's handlers must not run there; then it shall have what a worker has:
+ * the default for all but SIGINT and SIGQUIT, which are ignored, and none
+ * blocked. */
+pid_t	 spawn_fork(void);
+void	 spawn_reset_signals(void);
+
 #endif

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <stdint.h>
+#include <stdio.h>
+#include <string.h>
 #include <unistd.h>
 
 static const struct sockaddr_in *
@@ -77,4 +79,18 @@ tcp_overlap(const struct sock_addr *a, const struct sock_addr *b)
 		return in6_of(a)->sin6_port == in6_of(b)->sin6_port;
 	return a->ss.ss_family == AF_INET &&
 	    in_of(a)->sin_port == in_of(b)->sin_port;
+}
+
+void
+tcp_host(const char *address, char host[TCP_HOST_MAX])
+{
+	const char *colon = strrchr(address, ':');
+	int n = colon != NULL ? (int)(colon - address) : 0;
+
+	if (*address == '[')		/* which a ']' ends */
+		snprintf(host, TCP_HOST_MAX, "%.*s", n - 2, address + 1);
+	else if (n == 1 && *address == '*')
+		host[0] = '\0';
+	else
+		snprintf(host, TCP_HOST_MAX, "%.*s", n, address);
 }

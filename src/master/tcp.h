@@ -24,4 +24,9 @@ void	 tcp_share(int fd, bool on);
 /* Is one a certain address of a port, and the other all of them? */
 bool	 tcp_overlap(const struct sock_addr *, const struct sock_addr *);
 
+/* The host of "host:port", "[::1]:port", ":port" or "*:port"; "" is all, and
+ * that of "". */
+#define TCP_HOST_MAX	256
+void	 tcp_host(const char *address, char host[TCP_HOST_MAX]);
+
 #endif

@@ -134,7 +134,8 @@ is_done(const struct waiter *w)
 
 	switch (w->kind) {
 	case WAIT_READY:
-		return !fleet_is_renewing(f) && is_full(f);
+		return !fleet_is_renewing(f) && is_full(f) &&
+		    w->master->reload.lookup == NULL;
 	case WAIT_DRAINED:
 		return !fleet_is_renewing(f) && leaving(f) == 0;
 	case WAIT_SCALE:
@@ -211,6 +212,9 @@ describe(const struct waiter *w, char text[160])
 	    !fleet_is_renewing(f))
 		snprintf(text, 160, "waiting for %u former worker(s) with %u "
 		    "request(s) to finish, %s", leaving(f), running, age);
+	else if (w->master->reload.lookup != NULL)
+		snprintf(text, 160, "waiting for users, groups and hosts to "
+		    "be looked up, %s", age);
 	else if (fleet_is_renewing(f))
 		snprintf(text, 160, "waiting for %u of %u new worker(s) to "
 		    "start, %s", f->unready, f->next.nseats, age);
