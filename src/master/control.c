@@ -541,7 +541,10 @@ control_init(struct control *ctl, struct loop *loop, const struct conf *conf,
 	}
 	if (open_socket(ctl) == -1) {
 		*ctl->path = '\0';
-		return optional ? 0 : -1;
+		if (optional)
+			return 0;
+		control_fini(ctl);
+		return -1;
 	}
 	/* once: looking it up may take long, and the socket keeps it */
 	if (*conf->control_group != '\0')
