@@ -76,10 +76,9 @@ def test_nor_one_that_a_set_user_id_program_runs(tmp):
     os.chown(tmp / "asgid", 1, -1)
     (tmp / "asgid").chmod(0o4755)
     r = subprocess.run([tmp / "asgid", "--version"], capture_output=True,
-                       text=True, user="nobody",
-                       # which LeakSanitizer could not look into
-                       env=dict(NO_WORKER, ASAN_OPTIONS="detect_leaks=0"))
-    assert r.returncode == 0 and r.stdout.endswith("\nfakeworker 1\n"), r
+                       text=True, user="nobody", env=NO_WORKER)
+    # LeakSanitizer cannot look into it, and spoils its end
+    assert r.stdout.startswith("asgid ") and "/nowhere" not in r.stderr, r
 
 
 def test_help():
