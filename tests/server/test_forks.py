@@ -116,7 +116,8 @@ def test_back_from_elsewhere(asgid, when, status):
         d.expect("forked came back")
     assert d.get("/pid").text == str(d.worker)
     assert d.stop() == 0
-    assert (d.dir / "forked").read_text() == "%d\n" % status
+    said = (d.dir / "forked").read_text()
+    assert said == "%d\n" % status or (when, said) == ("atexit", "refused\n")
     assert len([x for x in d.log if "Started worker" in x]) == 1
 
 
