@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -164,6 +165,22 @@ static int (*const actions[])(struct task *) = {
 	[CONF_HELP]	= do_help,
 };
 
+/* An operator's signals have a meaning to the master alone; those that come
+ * earlier wait for it. */
+static void
+block_signals(void)
+{
+	static const int early[] = { SIGHUP, SIGUSR1, SIGUSR2, SIGTTIN,
+	    SIGTTOU };
+	sigset_t set;
+	size_t i;
+
+	(void)sigemptyset(&set);
+	for (i = 0; i < countof(early); i++)
+		(void)sigaddset(&set, early[i]);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -173,6 +190,7 @@ main(int argc, char *argv[])
 	bool usage = false;
 	int status;
 
+	block_signals();
 	t.conf = conf_from_argv(argc, argv, &action, &errors, &usage);
 	if (t.conf == NULL && action != CONF_VERSION && action != CONF_HELP) {
 		fputs(buf_str(&errors), stderr);

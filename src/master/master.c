@@ -61,24 +61,6 @@ on_reopen_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 	(void)master_reopen(arg, NULL);
 }
 
-static void
-on_reload_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
-{
-	log_info("Received SIGHUP");
-	(void)master_reload(arg, "SIGHUP", NULL);
-}
-
-/* SIGTTIN: one worker more; SIGTTOU: one less. */
-static void
-on_scale_signal(struct loop *loop UNUSED, int signo, void *arg)
-{
-	struct master *m = arg;
-	unsigned count = m->fleet.now.nseats;
-
-	log_info("Received %s", signo == SIGTTIN ? "SIGTTIN" : "SIGTTOU");
-	(void)master_scale(m, signo == SIGTTIN ? count + 1 : count - 1, NULL);
-}
-
 /*
  * As process 1 of a container the master inherits the orphans of everybody
  * and has to bury them.  A dead worker whose watcher has not run yet hides
@@ -405,9 +387,6 @@ static const struct {
 	{ SIGINT,	on_stop_signal },
 	{ SIGQUIT,	on_quit_signal },
 	{ SIGUSR1,	on_reopen_signal },
-	{ SIGHUP,	on_reload_signal },
-	{ SIGTTIN,	on_scale_signal },
-	{ SIGTTOU,	on_scale_signal },
 	{ SIGPIPE,	LOOP_SIGNAL_IGNORE },
 	{ SIGCHLD,	on_child_signal },
 };
@@ -415,7 +394,6 @@ static const struct {
 static int
 init_signals(struct master *m)
 {
-	sigset_t none;
 	size_t i;
 
 	for (i = 0; i < countof(caught); i++) {
@@ -426,9 +404,16 @@ init_signals(struct master *m)
 			return STATUS_RUNTIME;
 		}
 	}
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	return STATUS_OK;
+	if (signals_init(m) == 0)
+		return STATUS_OK;
+	log_err("signals: %s", strerror(errno));
+	return STATUS_RUNTIME;
+}
+
+static void
+fini_signals(struct master *m)
+{
+	signals_fini(m);
 }
 
 static int
@@ -564,7 +549,7 @@ static const struct step {
 	{ "listeners",		init_listeners,	fini_listeners },
 	{ "access log",		init_access,	NULL },
 	{ "loop",		init_loop,	fini_loop },
-	{ "signals",		init_signals,	NULL },
+	{ "signals",		init_signals,	fini_signals },
 	{ "control socket",	init_control,	fini_control },
 	{ "metrics",		init_metrics,	fini_metrics },
 	{ "watch",		init_watch,	fini_watch },
@@ -592,6 +577,7 @@ master_run(struct conf *conf, const char *worker, int argc,
 	struct master m = {
 		.started = mono_now(), .started_at = time(NULL),
 	};
+	struct sigaction hup;
 	sigset_t all;
 	size_t done;
 
@@ -601,6 +587,8 @@ master_run(struct conf *conf, const char *worker, int argc,
 	list_init(&m.checks);
 	reload_init(&m.reload, argc, argv);
 	m.reload.on_names = master_on_names;
+	m.nohup = sigaction(SIGHUP, NULL, &hup) == 0 &&
+	    hup.sa_handler == SIG_IGN;
 	/* what comes while we start is heard when we can act on it */
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);

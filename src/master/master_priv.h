@@ -26,6 +26,8 @@ struct master {
 	struct setup		*setup;		/* what serves is made of */
 	struct stats_segment	*stats;
 	struct loop		*loop;
+	struct loop_io		 signals;	/* signals.c */
+	bool			 nohup;		/* SIGHUP was ignored */
 	struct notify		 notify;
 	struct pidfile		 pidfile;
 	struct fleet		 fleet;
@@ -118,6 +120,12 @@ void	 wait_on_reload(struct master *);
 void	 wait_on_stop(struct master *);
 /* The last worker is gone. */
 void	 wait_on_end(struct master *);
+
+/* ---- signals.c: those of which it matters who sent them ------------------ */
+
+/* All that were blocked until now come. 0, or -1 with errno. */
+int	 signals_init(struct master *);
+void	 signals_fini(struct master *);
 
 /* ---- check.c: the command check ------------------------------------------ */
 

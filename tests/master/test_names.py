@@ -237,9 +237,12 @@ def test_signals_while_a_start_waits_for_a_name(site, resolver, port):
     """They are heard afterwards."""
     a = site.start(slow(port))
     question = resolver.question()
-    for signo in (signal.SIGHUP, signal.SIGUSR1):
+    for signo in (signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2,
+                  signal.SIGALRM):
         a.signal(signo)
     resolver.answer_all(question, lambda: "Log files reopened" in a.log)
     a.wait_log("Received SIGHUP")
+    a.wait_log("SIGUSR2, which means nothing")
+    a.wait_log("SIGALRM, which means nothing")
     a.serving()
     a.stop()
