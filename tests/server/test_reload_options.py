@@ -338,6 +338,8 @@ CASES = {
     "user": case('"{user1}"', '"{user2}"', fact("uid"), "{uid1}", "{uid2}"),
     "group": case('"{group1}"', '"{group2}"', fact("gid"), "{gid1}",
                   "{gid2}", user='"{user1}"'),
+    "security.no_new_privileges": case("true", "false", fact("confined"),
+                                       True, False),
     "umask": case('"0027"', '"0077"', fact("umask"), 0o27, 0o77),
     "pid_file": case('"{tmp}/pid1"', '"{tmp}/pid2"', pid_files, ["pid1"],
                      ["pid1"]),

@@ -19,6 +19,11 @@ while flag("slow-start"):
     time.sleep(0.02)
 
 
+def confined():
+    with open("/proc/self/status") as f:
+        return "NoNewPrivs:\t1\n" in f.read()
+
+
 async def f_facts(scope, receive, send):
     mask = os.umask(0o22)
     os.umask(mask)
@@ -26,6 +31,7 @@ async def f_facts(scope, receive, send):
         "root_path": scope["root_path"], "asgi": scope["asgi"]["version"],
         "spec": scope["asgi"]["spec_version"],
         "umask": mask, "uid": os.getuid(), "gid": os.getgid(),
+        "confined": confined(),
         "app_dir": sys.path[0], "prefix": sys.prefix}))
 
 
