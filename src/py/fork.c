@@ -16,6 +16,7 @@
 #include "py/aloop.h"
 #include "py/aloop_impl.h"
 #include "py/error.h"
+#include "py/signals.h"
 
 bool fork_in_child;
 
@@ -54,7 +55,8 @@ forget_signals(const sigset_t *set)
 
 	if (list != NULL)
 		r = PyObject_CallFunctionObjArgs(aloop_state()->forked,
-		    self.aloop != NULL ? self.aloop : Py_None, list, NULL);
+		    self.aloop != NULL ? self.aloop : Py_None, list,
+		    signals_ours(), NULL);
 	Py_XDECREF(list);
 	Py_XDECREF(r);
 	if (r == NULL)

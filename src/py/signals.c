@@ -103,6 +103,12 @@ signals_init(void)
 	return rc;
 }
 
+PyObject *
+signals_ours(void)
+{
+	return self.ours != NULL ? self.ours : Py_None;
+}
+
 int
 signals_share(int signo, bool over)
 {

@@ -29,4 +29,7 @@ int	 signals_share(int signo, bool over);
  */
 void	 signals_pass(PyObject *aloop, int signo, bool ends);
 
+/* Borrowed: what Python knows where no handler of the application is set. */
+PyObject *signals_ours(void);
+
 #endif

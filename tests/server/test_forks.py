@@ -67,6 +67,11 @@ def test_a_childs_signal_is_not_the_parents(shared):
         (-signal.SIGUSR2, [])
 
 
+def test_a_handler_of_the_application(shared):
+    """The server's stands over it, but not in a child."""
+    assert shared.get("/own").text == "9"
+
+
 BACK = {"return": (0, "came back"), "exit": (7, ""),
         "raise": (1, "ValueError: of the child"), "interrupt": (1, "KeyboardInterrupt"),
         "wait": (0, "came back"), "future": (0, "came back"),

@@ -114,6 +114,17 @@ async def f_handler(scope, receive, send):
     await reply(send, repr((p.exitcode, hits)))
 
 
+async def f_own(scope, receive, send):
+    """A handler of the application is its children's as well."""
+    old = signal.signal(signal.SIGTERM, lambda *_: os._exit(9))
+    p = FORK.Process(target=time.sleep, args=(600,))
+    p.start()
+    signal.signal(signal.SIGTERM, old)
+    os.kill(p.pid, signal.SIGTERM)
+    await asyncio.to_thread(p.join)
+    await reply(send, repr(p.exitcode))
+
+
 async def f_stays(scope, receive, send):
     """A child that outlives its parent; its number is the answer."""
     pid = os.fork()
