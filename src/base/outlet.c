@@ -10,12 +10,13 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <poll.h>
-#include <sched.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
-/* How often to ask again who has room but says that it has none. */
-#define CONTENDED_MAX	1000
+/* Milliseconds. */
+#define TERMINAL_PAUSE	100
+#define TRIES_MAX	1000
 
 static enum outlet_kind
 kind_of(int fd)
@@ -32,34 +33,38 @@ kind_of(int fd)
 	    OUTLET_NOWAIT;
 }
 
-/* Also when there is an error, which is write()'s to tell. */
+/*
+ * False with errno; true also when there is an error, which is write()'s to
+ * tell.  A terminal has no room while another process is just writing to it,
+ * which may have lost its processor: that is waited for, but not again once the
+ * terminal turned out to take nothing.
+ */
 static bool
-has_room(int fd)
+has_room(struct outlet *o)
 {
-	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	struct pollfd p = { .fd = o->fd, .events = POLLOUT };
+	bool patient = !o->stalled && isatty(o->fd);
 
-	return poll(&p, 1, 0) == 1;
-}
-
-static ssize_t
-write_polled(int fd, const char *data, size_t n)
-{
-	if (has_room(fd))
-		return write(fd, data, n);
+	o->stalled = poll(&p, 1, patient ? TERMINAL_PAUSE : 0) != 1;
 	errno = EAGAIN;
-	return -1;
+	return !o->stalled;
 }
 
-/* A terminal says EAGAIN also while another process is just writing. */
 static ssize_t
-write_nonblock(int fd, const char *data, size_t n)
+write_polled(struct outlet *o, const char *data, size_t n)
 {
-	unsigned tries = CONTENDED_MAX;
+	return has_room(o) ? write(o->fd, data, n) : -1;
+}
+
+static ssize_t
+write_nonblock(struct outlet *o, const char *data, size_t n)
+{
+	unsigned tries = 0;
 	ssize_t w;
 
-	while ((w = write(fd, data, n)) == -1 && errno == EAGAIN &&
-	    tries-- > 0 && has_room(fd))
-		(void)sched_yield();
+	while ((w = write(o->fd, data, n)) == -1 && errno == EAGAIN &&
+	    ++tries < TRIES_MAX && has_room(o))
+		;
 	return w;
 }
 
@@ -73,7 +78,7 @@ write_nowait(struct outlet *o, const char *data, size_t n)
 	    errno != EINVAL))
 		return w;
 	o->kind = OUTLET_POLL;
-	return write_polled(o->fd, data, n);
+	return write_polled(o, data, n);
 }
 
 /* What goes at once, or -1 with errno. */
@@ -88,9 +93,9 @@ put(struct outlet *o, const char *data, size_t n)
 		else if (o->kind == OUTLET_NOWAIT)
 			w = write_nowait(o, data, n);
 		else if (o->kind == OUTLET_POLL)
-			w = write_polled(o->fd, data, n);
+			w = write_polled(o, data, n);
 		else if (o->kind == OUTLET_NONBLOCK)
-			w = write_nonblock(o->fd, data, n);
+			w = write_nonblock(o, data, n);
 		else
 			w = write(o->fd, data, n);
 	} while (w == -1 && errno == EINTR);

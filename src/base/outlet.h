@@ -30,10 +30,11 @@ struct outlet {
 	int		 fd;		/* not ours; -1: none */
 	enum outlet_kind kind;
 	bool		 torn;		/* a line's end was dropped */
+	bool		 stalled;	/* it had no room when last asked */
 	uint64_t	 lost;		/* lines, until the owner has told */
 };
 
-#define OUTLET_INIT(fd)	{ (fd), OUTLET_UNKNOWN, false, 0 }
+#define OUTLET_INIT(fd)	{ (fd), OUTLET_UNKNOWN, false, false, 0 }
 
 /* Lines, each with its end. How many were dropped, which are in `lost` too;
  * errno tells why: EAGAIN, nobody reads, or what write(2) said. */
