@@ -240,7 +240,9 @@ def test_reader_in_the_background_scales_nothing(background):
     os.kill(worker, signal.SIGCONT)
     os.kill(t.pid, signal.SIGTTIN)
     t.read((r"Now \d worker", 1), (r"fake: go", 2))
-    assert re.findall(r"Now (\d) worker", t.text) == ["2"]
+    os.kill(t.pid, signal.SIGTTOU)
+    t.read((r"Now \d worker", 2))
+    assert re.findall(r"Now (\d) worker", t.text) == ["2", "1"]
     os.kill(reader, signal.SIGKILL)
 
 
