@@ -151,6 +151,7 @@ void	 conf_free(struct conf **);
 int	 conf_list_add(struct conf_list *, const char *);
 int	 conf_list_copy(struct conf_list *to, const struct conf_list *from);
 void	 conf_list_clear(struct conf_list *);
+bool	 conf_list_same(const struct conf_list *, const struct conf_list *);
 
 /* What makes module:attribute a name that no import can find, or NULL. */
 const char *conf_app_fault(const char *app);

@@ -112,7 +112,6 @@ int	 conf_to_mode(const char *, unsigned *);
 /* list.c */
 /* Add the words between commas; 0, or -1 with errno. */
 int	 conf_list_split(struct conf_list *, const char *);
-bool	 conf_list_same(const struct conf_list *, const struct conf_list *);
 
 /* Nearest of many names to a wrong one, fed one by one. */
 struct conf_nearest {

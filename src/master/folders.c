@@ -363,6 +363,22 @@ folders_look_for_links(struct watch *w)
 	conf_list_clear(&were);
 }
 
+void
+folders_keep_lost_links(struct watch *w)
+{
+	struct conf_list were = w->dangling;
+	size_t i, k;
+
+	w->dangling = (struct conf_list){ 0 };
+	for (i = 0; i < were.n; i++)
+		for (k = 0; k < w->roots.n; k++)
+			if (folders_is_below(were.at[i], w->roots.at[k])) {
+				(void)conf_list_add(&w->dangling, were.at[i]);
+				break;
+			}
+	conf_list_clear(&were);
+}
+
 /* ---- links that come and go ---------------------------------------------- */
 
 /* What a link led to is gone, or is there no more. */

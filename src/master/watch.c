@@ -295,28 +295,29 @@ set_cwd(struct watch *w)
 void
 watch_follow(struct watch *w, const struct conf *conf)
 {
-	struct conf_list former = w->roots;
-	size_t i = 0;
+	struct conf_list roots = w->roots;
+	struct pick pick = w->pick;
 
 	w->roots = (struct conf_list){ 0 };
-	if (find_roots(w, conf) == -1) {
+	if (pick_init(&w->pick, conf) == -1 || find_roots(w, conf) == -1) {
 		log_err("cannot watch for changes: %s", strerror(errno));
 		conf_list_clear(&w->roots);
-		w->roots = former;
+		pick_fini(&w->pick);
+		w->roots = roots;
+		w->pick = pick;
 		return;
 	}
-	if (former.n == w->roots.n)
-		while (i < former.n &&
-		    strcmp(former.at[i], w->roots.at[i]) == 0)
-			i++;
-	if (i < w->roots.n || former.n != w->roots.n) {
+	if (!conf_list_same(&roots, &w->roots) ||
+	    !conf_list_same(&pick.left_out, &w->pick.left_out)) {
 		set_cwd(w);
 		say_roots(w);
 		end(w);
+		folders_keep_lost_links(w);
 		if (begin(w, true) == -1)
 			log_err(DEAF);
 	}
-	conf_list_clear(&former);
+	conf_list_clear(&roots);
+	pick_fini(&pick);
 }
 
 struct watch *

@@ -77,6 +77,8 @@ void	 folders_clear(struct watch *);
 void	 folders_lose_link(struct watch *, struct folder *);
 /* .. and may be there again. */
 void	 folders_look_for_links(struct watch *);
+/* Of those that are gone, keep the ones below a root: these may be others. */
+void	 folders_keep_lost_links(struct watch *);
 /* A name that is no folder's own has come or gone. Was it, or is it now, a
  * link to a folder? Then all that follows from it is done. */
 bool	 folders_take_name(struct watch *, const char *path);

@@ -398,6 +398,65 @@ def test_switched_link(asgid, tmp, how):
     a.stop()
 
 
+@pytest.fixture
+def releases(asgid, tmp):
+    """asgid in "current", which leads to the first of two releases; and how
+    to let it lead to the second."""
+    for name in "one", "two":
+        (tmp / name / "gen").mkdir(parents=True)
+        (tmp / name / "x.py").write_text(name)
+    os.symlink("one", tmp / "current")
+
+    def start():
+        return asgid("--reload", "--reload-delay", "0.1", "--reload-exclude",
+                     "gen", cwd=tmp / "current",
+                     env={"PWD": str(tmp / "current")}).serving()
+
+    def switch(a, generation):
+        os.symlink("two", tmp / "next")
+        os.rename(tmp / "next", tmp / "current")
+        a.signal(signal.SIGHUP)
+        a.wait_log(DONE % (1, generation))
+        poll(lambda: len(a.workers()) == 1, "old workers")
+        return len(re.findall("detected changes in", a.log))
+
+    start.switch = switch
+    return start
+
+
+def test_left_out_in_the_next_release(releases, tmp):
+    a = releases()
+    seen = releases.switch(a, 2)
+    (tmp / "two/gen/y.py").write_text("2")
+    (tmp / "two/x.py").write_text("2")
+    a.wait_log(DONE % (1, 3))
+    assert re.findall("detected changes in .*$", a.log, re.M)[seen:] == [
+        "detected changes in 'x.py'. Reloading..."]
+    a.stop()
+
+
+def test_lost_link_of_the_former_release(releases, lib, tmp):
+    """It is none of ours when it is back."""
+    os.symlink(lib, tmp / "one/lib")
+    a = releases()
+    lib.rename(tmp / "away")
+    a.wait_log(DONE % (1, 2))
+    seen = releases.switch(a, 3)
+    (tmp / "away").rename(lib)
+    # whoever looks for what is lost does so once a second: it would have
+    # found both
+    os.rename(tmp / "two", tmp / "gone")
+    a.wait_log("is gone: it is looked for once a second")
+    os.rename(tmp / "gone", tmp / "two")
+    a.wait_log(DONE % (1, 4))
+    (tmp / "lib/y.py").write_text("2")
+    (tmp / "two/x.py").write_text("2")
+    a.wait_log(DONE % (1, 5))
+    assert not [x for x in re.findall("detected changes in .*$", a.log,
+                                      re.M)[seen:] if "lib" in x], a.log
+    a.stop()
+
+
 # ---- what does not
 
 def test_reading_and_attributes(site):
