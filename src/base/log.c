@@ -164,8 +164,8 @@ put_note(struct buf *b)
 	if (sink.out.lost == 0)
 		return;
 	put_prefix(b, LOG_L_WARNING);
-	buf_printf(b, "%" PRIu64 " line(s) of this log were dropped: nobody "
-	    "read them in time\n", sink.out.lost);
+	buf_printf(b, "%" PRIu64 " line(s) of this log were dropped: %s\n",
+	    sink.out.lost, outlet_reason(&sink.out));
 }
 
 static void

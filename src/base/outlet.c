@@ -131,6 +131,13 @@ outlet_lines(const char *data, size_t len)
 	return n;
 }
 
+const char *
+outlet_reason(const struct outlet *o)
+{
+	return o->kind == OUTLET_FILE ? "they could not be written" :
+	    "nobody read them in time";
+}
+
 size_t
 outlet_write(struct outlet *o, const char *lines, size_t len)
 {

@@ -39,6 +39,8 @@ struct outlet {
 /* Lines, each with its end. How many were dropped, which are in `lost` too;
  * errno tells why: EAGAIN, nobody reads, or what write(2) said. */
 size_t	 outlet_write(struct outlet *, const char *lines, size_t len);
+/* Why lines of this one are lost, for who tells it later. */
+const char *outlet_reason(const struct outlet *);
 /* How many these are. */
 size_t	 outlet_lines(const char *lines, size_t len);
 

@@ -144,7 +144,7 @@ write_lines(struct accesslog *log)
 		}
 		if (dropped == 0 && before > 0) {
 			log_warn("access log: %" PRIu64 " line(s) were "
-			    "dropped: nobody read them in time", before);
+			    "dropped: %s", before, outlet_reason(&log->out));
 			log->out.lost = 0;
 		}
 	}

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "base/outlet.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -8,6 +9,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pty.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -15,6 +17,7 @@
 #include "base/buf.h"
 #include "base/defs.h"
 #include "base/fd.h"
+#include "base/log.h"
 #include "test_base.h"
 
 static int fds[2];
@@ -172,6 +175,33 @@ START_TEST(full_disk)
 }
 END_TEST
 
+/* Nobody is to look for a reader when the disk was full. */
+START_TEST(log_that_was_full)
+{
+	char name[] = "/tmp/test_outlet.XXXXXX", text[256] = "";
+	int fd = mkstemp(name);
+	struct rlimit was, none;
+
+	ck_assert_int_ne(fd, -1);
+	ck_assert_int_ne(fcntl(fd, F_SETFL, O_APPEND), -1);
+	ck_assert_int_eq(getrlimit(RLIMIT_FSIZE, &was), 0);
+	ck_assert_ptr_ne(signal(SIGXFSZ, SIG_IGN), SIG_ERR);
+	none = (struct rlimit){ 0, was.rlim_max };
+	log_adopt(dup(fd), name, LOG_L_INFO, "me");
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &none), 0);
+	log_err("lost");
+	ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &was), 0);
+	log_err("kept");
+	ck_assert_int_gt(pread(fd, text, sizeof(text) - 1, 0), 0);
+	ck_assert_ptr_nonnull(strstr(text, "warning: 1 line(s) of this log "
+	    "were dropped: they could not be written\n"));
+	ck_assert_ptr_nonnull(strstr(text, "error: kept\n"));
+	log_adopt(-1, "stderr", LOG_L_INFO, "asgid");
+	close(fd);
+	unlink(name);
+}
+END_TEST
+
 START_TEST(flags_of_others_are_left_alone)
 {
 	set_up(OUTLET_NOWAIT);
@@ -196,6 +226,7 @@ outlet_suite(void)
 	    (int)countof(kinds));
 	tcase_add_loop_test(t, others_who_write_to_a_terminal, 0, 20);
 	tcase_add_test(t, full_disk);
+	tcase_add_test(t, log_that_was_full);
 	tcase_add_test(t, flags_of_others_are_left_alone);
 	suite_add_tcase(s, t);
 	return s;
