@@ -107,15 +107,19 @@ static const struct {
 	const char	*family, *unit, *text;
 	bool		 greatest;	/* else the sum */
 } gauges[NGAUGES] = {
-	[MEMORY] = { "worker_memory_bytes", "bytes", "resident memory" },
-	[CPU] = { "worker_cpu_seconds", "seconds", "CPU time used so far" },
+	[MEMORY] = { "worker_memory_bytes", "bytes", "resident memory",
+	    false },
+	[CPU] = { "worker_cpu_seconds", "seconds", "CPU time used so far",
+	    false },
 	[AGE] = { "worker_age_seconds", "seconds", "time since its start",
 	    true },
 	[BUSY] = { "worker_busy_seconds", "seconds",
 	    "how long the running turn of its event loop has lasted", true },
 	[IN_FLIGHT] = { "worker_requests_in_flight", "",
-	    "requests that were admitted and are not over" },
-	[CONNECTIONS] = { "worker_connections", "", "open connections" },
+	    "requests that were admitted and are not over",
+	    false },
+	[CONNECTIONS] = { "worker_connections", "", "open connections",
+	    false },
 };
 
 static double
