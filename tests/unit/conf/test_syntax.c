@@ -2,14 +2,9 @@
  *
  * What is said of texts that cannot be loaded.
  */
-#include "conf/conf.h"
-
-#include <check.h>
 #include <string.h>
 
 #include "test_conf.h"
-
-static struct buf errors;
 
 /* libconfig 1.5 loses the string at which it stops. */
 const char *__lsan_default_suppressions(void);
@@ -18,18 +13,6 @@ const char *
 __lsan_default_suppressions(void)
 {
 	return "leak:strbuf_append\n";
-}
-
-static void
-setup(void)
-{
-	errors = (struct buf)BUF_INIT;
-}
-
-static void
-teardown(void)
-{
-	buf_fini(&errors);
 }
 
 static const struct {
@@ -137,7 +120,7 @@ syntax_tests(void)
 {
 	TCase *t = tcase_create("syntax");
 
-	tcase_add_checked_fixture(t, setup, teardown);
+	tcase_add_checked_fixture(t, conf_setup, conf_teardown);
 	tcase_set_timeout(t, 60);	/* a busy machine, a sanitizer */
 	tcase_add_loop_test(t, usual_slips, 0, (int)countof(slips));
 	tcase_add_test(t, too_many_mistakes);
