@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/str.h"
+#include "conf/conf_priv.h"
 
 void
 venv_fini(struct venv *v)
@@ -94,10 +95,7 @@ guess_version(struct venv *v)
 int
 venv_read(struct venv *v, const char *dir, struct buf *why)
 {
-	char *cfg = NULL, *line = NULL;
-	size_t cap = 0;
-	ssize_t n;
-	FILE *f;
+	char *cfg = NULL, *text, *rest, *line;
 
 	memset(v, 0, sizeof(*v));
 	v->dir = absolute(dir);
@@ -107,24 +105,19 @@ venv_read(struct venv *v, const char *dir, struct buf *why)
 		buf_printf(why, "%s: %s", dir, strerror(errno));
 		return -1;
 	}
-	if ((f = fopen(cfg, "re")) == NULL) {
-		if (errno == ENOENT && access(v->dir, F_OK) == 0)
-			buf_printf(why, "%s is no virtual environment: it "
-			    "has no pyvenv.cfg", v->dir);
-		else
-			buf_printf(why, "%s is no virtual environment: "
-			    "%s", v->dir, strerror(errno));
-		free(cfg);
-		return -1;
-	}
-	while ((n = getline(&line, &cap, f)) != -1) {
-		while (n > 0 && strchr("\r\n", line[n - 1]) != NULL)
-			line[--n] = '\0';
-		read_line(v, line);
-	}
-	free(line);
+	text = conf_read_file(cfg);
+	if (text == NULL && errno == ENOENT && access(v->dir, F_OK) == 0)
+		buf_printf(why, "%s is no virtual environment: it has no "
+		    "pyvenv.cfg", v->dir);
+	else if (text == NULL)
+		buf_printf(why, "%s is no virtual environment: %s", v->dir,
+		    conf_file_error(errno));
 	free(cfg);
-	fclose(f);
+	if (text == NULL)
+		return -1;
+	for (rest = text; (line = strsep(&rest, "\r\n")) != NULL;)
+		read_line(v, line);
+	free(text);
 	if (v->major == 0)
 		guess_version(v);
 	return 0;

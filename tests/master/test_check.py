@@ -103,6 +103,10 @@ REFUSED = {
     "no venv": ('python = { venv = "%s/dir"; };',
                 r"python\.venv: \S+/dir is no virtual environment: it has no"
                 r" pyvenv\.cfg"),
+    "a venv that never says": (
+        'python = { venv = "%s/pipe"; };',
+        r"python\.venv: \S+/pipe is no virtual environment: not a regular "
+        r"file"),
     "another Python's": (
         'python = { venv = "%s/venv"; };',
         r"python\.venv: \S+/venv is a virtual environment of Python 3\.2, "
@@ -128,6 +132,8 @@ def site(tmp):
         (tmp / name).mkdir()
         (tmp / name / "pyvenv.cfg").write_text(
             "version = %s\n" % version if version else "home = /usr/bin\n")
+    (tmp / "pipe").mkdir()
+    os.mkfifo(tmp / "pipe/pyvenv.cfg")
     return tmp
 
 
