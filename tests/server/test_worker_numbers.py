@@ -93,9 +93,9 @@ def test_death(site):
     site.d.expect("died: killed by SIGKILL")
     first = seats(site)
     os.kill(first[1], signal.SIGKILL)
-    poll(lambda: len(seats(site)) == 2 and seats(site)[1] != first[1],
-         "another one")
-    assert sorted(seats(site)) == [1, 2] and seats(site)[2] == first[2]
+    now = poll(lambda: [s for s in [seats(site)]
+                        if s.get(1, first[1]) != first[1]], "another one")[0]
+    assert sorted(now) == [1, 2] and now[2] == first[2]
 
 
 def test_scale(site):
