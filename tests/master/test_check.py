@@ -264,6 +264,18 @@ def test_check_and_reload(served, text, says):
     served.stop()
 
 
+def test_the_application_s_files_do_not_stop_the_master(served, tmp):
+    """What belongs to it may become anything: here a FIFO."""
+    (tmp / "venv").mkdir()
+    os.mkfifo(tmp / "venv" / "pyvenv.cfg")
+    served.change('python = { venv = "%s/venv"; };' % tmp)
+    for command in "check", "reload":
+        r = served.ask_for(command)
+        assert r.returncode == 6 and "not a regular file" in r.stderr, r
+    assert served.ask() == served.worker()
+    served.stop()
+
+
 def test_a_reload_leaves_alone_what_stays(asgid, tmp):
     """What is open is in use, whatever has become of its folder."""
     (tmp / "logs").mkdir()
