@@ -87,6 +87,7 @@ on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 
 	fleet_check(&m->fleet);
 	lookup_reap();
+	precheck_reap();
 	bury_orphans(m);
 }
 

@@ -28,6 +28,10 @@
 /* For the child that looks; a file system that hangs must not hang us. */
 #define LOOK_TIME	(2 * NSEC_PER_SEC)
 
+static struct {
+	pid_t		 stuck;		/* a child that was killed, 0: none */
+} looker;
+
 struct precheck {
 	const struct conf	*conf, *now;
 	struct buf		*errors;
@@ -387,8 +391,16 @@ be_the_looker(struct precheck *c, const struct privs *privs, int fd)
 	_exit(0);
 }
 
-/* A child becomes the user for it. One that does not come back is left to
- * itself: the workers will meet what it met. */
+void
+precheck_reap(void)
+{
+	if (looker.stuck != 0 && waitpid(looker.stuck, NULL, WNOHANG) != 0)
+		looker.stuck = 0;
+}
+
+/* A child becomes the user for it. One that does not come back is killed, and
+ * as long as it has not died there is no other: the workers will meet what it
+ * met. */
 static void
 look_as_user(struct precheck *c, const struct privs *privs)
 {
@@ -397,7 +409,8 @@ look_as_user(struct precheck *c, const struct privs *privs)
 	pid_t pid;
 	size_t i;
 
-	if (pipe2(fds, O_CLOEXEC) == -1)
+	precheck_reap();
+	if (looker.stuck != 0 || pipe2(fds, O_CLOEXEC) == -1)
 		return;
 	if ((pid = fork()) == 0)
 		be_the_looker(c, privs, fds[1]);
@@ -405,7 +418,7 @@ look_as_user(struct precheck *c, const struct privs *privs)
 	if (pid != -1 && hear(fds[0], &text) == -1) {
 		log_warn("app_dir: no answer in time from the file system");
 		(void)kill(pid, SIGKILL);
-		(void)waitpid(pid, NULL, WNOHANG);
+		looker.stuck = pid;
 	} else if (pid != -1)
 		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
 			;

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """What `asgid -t` refuses, and `asgictl check` and a reload with it: all that
 a start would refuse, at once, with file and line."""
+import ctypes
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import pytest
 
-from conftest import ASGID, BUILD, DEADLINE, root_only
+from conftest import ASGID, BUILD, DEADLINE, poll, root_only
 
 ASGICTL = str(BUILD / "src" / "asgictl" / "asgictl")
 NOWHERE = "/nowhere/at/all"
@@ -310,3 +312,41 @@ log = { error = "%(0)s/log/error.log";
                             "%s/log" % (tmp, tmp))
     assert second == ("3: log.access: %s/fifo: neither a regular file nor a "
                       "device" % tmp)
+
+
+@pytest.fixture
+def dead_folder(tmp):
+    """Of a file system that never answers."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    folder = tmp / "dead"
+    folder.mkdir()
+    try:
+        fuse = os.open("/dev/fuse", os.O_RDWR)
+    except OSError:
+        pytest.skip("no /dev/fuse")
+    try:
+        if libc.mount(b"dead", bytes(folder), b"fuse", 0, b"fd=%d,rootmode="
+                      b"40000,user_id=0,group_id=0,allow_other" % fuse) == -1:
+            pytest.skip("cannot mount")
+        yield folder
+        libc.umount2(bytes(folder), 2)          # MNT_DETACH
+    finally:
+        os.close(fuse)
+
+
+def children(pid):
+    """The dead that are not buried are among them."""
+    return Path("/proc/%d/task/%d/children" % (pid, pid)).read_text().split()
+
+
+@root_only
+def test_who_looks_and_hangs_is_buried(asgid, tmp, dead_folder):
+    a = asgid(conf='listen = ({ address = "127.0.0.1:0"; });\n'
+              'user = "nobody"; control = { socket = "%s/sock"; };\n' % tmp,
+              env={"VIRTUAL_ENV": ""}).serving()
+    with next(tmp.glob("asgid.*.conf")).open("a") as f:
+        f.write('app_dir = "%s";\n' % dead_folder)
+    run(ASGICTL, "-q", "-s", tmp / "sock", "check")
+    a.wait_log("app_dir: no answer in time from the file system")
+    poll(lambda: len(children(a.pid)) == 1, "the worker alone")
+    a.stop()
