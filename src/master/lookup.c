@@ -2,8 +2,6 @@
 #include "master/lookup.h"
 
 #include <sys/prctl.h>
-#include <sys/syscall.h>
-#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -17,8 +15,8 @@
 #include "base/buf.h"
 #include "base/defs.h"
 #include "base/fd.h"
-#include "base/list.h"
 #include "base/str.h"
+#include "master/helper.h"
 #include "master/names.h"
 #include "master/spawn.h"
 
@@ -30,7 +28,6 @@
 #define NOBODY		65534
 
 struct lookup {
-	struct list		 node;		/* of `ended` */
 	struct loop		*loop;
 	struct loop_io		 io;
 	struct loop_timer	 deadline;
@@ -42,30 +39,7 @@ struct lookup {
 	void			*arg;
 };
 
-/* Killed or done, but not buried: that would have to be waited for. */
-static struct {
-	struct list	 ended;
-} self = { LIST_INIT(self.ended) };
-
 /* ---- in the child ------------------------------------------------------- */
-
-/* Nothing of the master's is left but the pipe. */
-static int
-keep_only(int fd)
-{
-	int null = open("/dev/null", O_RDWR), i;
-
-	if (null == -1 || dup2(fd, STDERR_FILENO + 1) == -1)
-		return -1;
-	for (i = STDIN_FILENO; i <= STDERR_FILENO; i++)
-		if (dup2(null, i) == -1)
-			return -1;
-	if (syscall(SYS_close_range, STDERR_FILENO + 2, ~0U, 0) == 0)
-		return 0;
-	for (i = STDERR_FILENO + 2; i < sysconf(_SC_OPEN_MAX); i++)
-		(void)close(i);
-	return 0;
-}
 
 static int
 become_nobody(void)
@@ -80,13 +54,13 @@ ask_all(const struct conf *conf, int fd, pid_t master)
 {
 	struct buf answers = BUF_INIT;
 
-	if (keep_only(fd) == -1 || become_nobody() == -1)
+	if ((fd = helper_keep_only(fd)) == -1 || become_nobody() == -1)
 		_exit(EXIT_FAILURE);
 	spawn_reset_signals();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != master)
 		_exit(EXIT_FAILURE);
 	(void)names_each(conf, names_ask, &answers);
-	_exit(answers.failed || fd_write_all(STDERR_FILENO + 1, answers.data,
+	_exit(answers.failed || fd_write_all(fd, answers.data,
 	    answers.len) == -1 ? EXIT_FAILURE : EXIT_SUCCESS);
 }
 
@@ -100,7 +74,7 @@ start(const struct conf *conf, size_t wanted)
 	int fds[2] = { -1, -1 }, saved;
 
 	if (l == NULL || pipe2(fds, O_CLOEXEC) == -1 ||
-	    (l->pid = spawn_fork()) == -1) {
+	    (l->pid = helper_fork()) == -1) {
 		saved = errno;
 		fd_close(&fds[0]);
 		fd_close(&fds[1]);
@@ -112,7 +86,6 @@ start(const struct conf *conf, size_t wanted)
 		ask_all(conf, fds[1], master);
 	fd_close(&fds[1]);
 	(void)fd_set_nonblock(fds[0], true);
-	list_init(&l->node);
 	l->io.fd = fds[0];
 	l->wanted = wanted;
 	return l;
@@ -144,33 +117,14 @@ hear(struct lookup *l)
 }
 
 static void
-bury(struct lookup *l)
-{
-	if (waitpid(l->pid, NULL, WNOHANG) == 0)
-		return;
-	list_remove(&l->node);
-	free(l);
-}
-
-void
-lookup_reap(void)
-{
-	struct list *n, *next;
-
-	list_foreach_safe(n, next, &self.ended)
-		bury(list_entry(n, struct lookup, node));
-}
-
-static void
 end(struct lookup *l)
 {
 	loop_timer_del(l->loop, &l->deadline);
 	loop_io_del(l->loop, &l->io);
 	fd_close(&l->io.fd);
 	buf_fini(&l->text);
-	(void)kill(l->pid, SIGKILL);
-	list_append(&self.ended, &l->node);
-	bury(l);
+	helper_end(l->pid);
+	free(l);
 }
 
 static void
@@ -273,7 +227,7 @@ lookup_wait(const struct conf *conf)
 	saved = errno;
 	fd_close(&l->io.fd);
 	buf_fini(&l->text);
-	(void)waitpid(l->pid, NULL, 0);
+	helper_end(l->pid);
 	free(l);
 	errno = saved;
 	return rv == 1 ? 0 : -1;

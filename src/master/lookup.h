@@ -25,7 +25,5 @@ void	 lookup_cancel(struct lookup **);
  * (SIGTERM, SIGINT, SIGQUIT) do so at once, others wait.  0, or -1 with errno.
  */
 int	 lookup_wait(const struct conf *);
-/* A child has ended. */
-void	 lookup_reap(void);
 
 #endif

@@ -16,6 +16,7 @@
 #include "base/fd.h"
 #include "base/log.h"
 #include "master/child.h"
+#include "master/helper.h"
 #include "master/listen.h"
 #include "master/lookup.h"
 #include "master/master_priv.h"
@@ -63,8 +64,9 @@ on_reopen_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 
 /*
  * As process 1 of a container the master inherits the orphans of everybody
- * and has to bury them.  A dead worker whose watcher has not run yet hides
- * those behind it: we are called again when it is buried.
+ * and has to bury them.  A dead worker whose watcher has not run yet, or a
+ * helper, hides those behind it: we are called again when it is buried, or
+ * another child has died.
  */
 static void
 bury_orphans(struct master *m)
@@ -74,7 +76,8 @@ bury_orphans(struct master *m)
 	if (getpid() != 1)
 		return;
 	while (waitid(P_ALL, 0, &info, WEXITED | WNOHANG | WNOWAIT) == 0 &&
-	    info.si_pid != 0 && !fleet_has(&m->fleet, info.si_pid)) {
+	    info.si_pid != 0 && !fleet_has(&m->fleet, info.si_pid) &&
+	    !helper_has(info.si_pid)) {
 		(void)waitid(P_PID, (id_t)info.si_pid, NULL, WEXITED);
 		info.si_pid = 0;
 	}
@@ -86,8 +89,7 @@ on_child_signal(struct loop *loop UNUSED, int signo UNUSED, void *arg)
 	struct master *m = arg;
 
 	fleet_check(&m->fleet);
-	lookup_reap();
-	precheck_reap();
+	helper_reap();
 	bury_orphans(m);
 }
 

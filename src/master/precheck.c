@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "master/precheck.h"
 
+#include <sys/prctl.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 
 #include <errno.h>
 #include <fcntl.h>
@@ -20,6 +20,7 @@
 #include "base/log.h"
 #include "base/mono.h"
 #include "conf/venv.h"
+#include "master/helper.h"
 #include "master/logfile.h"
 #include "master/pidfile.h"
 #include "master/privs.h"
@@ -29,7 +30,7 @@
 #define LOOK_TIME	(2 * NSEC_PER_SEC)
 
 static struct {
-	pid_t		 stuck;		/* a child that was killed, 0: none */
+	pid_t		 stuck;		/* one that was killed; or 0 */
 } looker;
 
 struct precheck {
@@ -357,25 +358,24 @@ look(struct precheck *c)
 		check_venv(c);
 }
 
-/* What the child writes, until it ends. -1: it takes too long. */
+/* What the child writes, until it ends; fd does not block. -1: it takes too
+ * long. */
 static int
 hear(int fd, struct buf *to)
 {
 	nsec_t end = mono_now() + LOOK_TIME, left;
 	struct pollfd p = { .fd = fd, .events = POLLIN };
-	ssize_t n = 1;
+	ssize_t n;
 	char *at;
 
-	while (n > 0) {
+	do {
 		left = (end - mono_now()) / NSEC_PER_MSEC;
-		if (left <= 0 || (poll(&p, 1, (int)left) <= 0 &&
-		    errno != EINTR) || (at = buf_reserve(to, 4096)) == NULL)
+		if (left <= 0 || (at = buf_reserve(to, 4096)) == NULL)
 			return -1;
-		while ((n = read(fd, at, 4096)) == -1 && errno == EINTR)
-			;
-		if (n > 0)
+		(void)poll(&p, 1, (int)left);
+		if ((n = read(fd, at, 4096)) > 0)
 			to->len += (size_t)n;
-	}
+	} while (n > 0 || (n == -1 && (errno == EAGAIN || errno == EINTR)));
 	return n == 0 ? 0 : -1;
 }
 
@@ -385,17 +385,12 @@ be_the_looker(struct precheck *c, const struct privs *privs, int fd)
 	struct buf text = BUF_INIT;
 
 	c->errors = &text;
-	if (privs_apply(privs) == 0)
+	if (privs_apply(privs) == 0 &&
+	    prctl(PR_SET_PDEATHSIG, SIGKILL) == 0 &&
+	    (fd = helper_keep_only(fd)) != -1)
 		look(c);
 	(void)fd_write_all(fd, text.data, text.len);
 	_exit(0);
-}
-
-void
-precheck_reap(void)
-{
-	if (looker.stuck != 0 && waitpid(looker.stuck, NULL, WNOHANG) != 0)
-		looker.stuck = 0;
 }
 
 /* A child becomes the user for it. One that does not come back is killed, and
@@ -409,19 +404,19 @@ look_as_user(struct precheck *c, const struct privs *privs)
 	pid_t pid;
 	size_t i;
 
-	precheck_reap();
-	if (looker.stuck != 0 || pipe2(fds, O_CLOEXEC) == -1)
+	helper_reap();
+	if (helper_has(looker.stuck) || pipe2(fds, O_CLOEXEC) == -1)
 		return;
-	if ((pid = fork()) == 0)
+	if ((pid = helper_fork()) == 0)
 		be_the_looker(c, privs, fds[1]);
 	close(fds[1]);
+	(void)fd_set_nonblock(fds[0], true);
 	if (pid != -1 && hear(fds[0], &text) == -1) {
 		log_warn("app_dir: no answer in time from the file system");
-		(void)kill(pid, SIGKILL);
 		looker.stuck = pid;
-	} else if (pid != -1)
-		while (waitpid(pid, NULL, 0) == -1 && errno == EINTR)
-			;
+	}
+	if (pid != -1)
+		helper_end(pid);
 	close(fds[0]);
 	buf_put(c->errors, text.data, text.len);
 	for (i = 0; i < text.len; i++)

@@ -20,8 +20,6 @@
  */
 unsigned precheck(const struct conf *, const struct conf *now,
 	    struct buf *errors);
-/* After SIGCHLD: that child may have been killed, and be dead now. */
-void	 precheck_reap(void);
 /* Users and groups alone. */
 unsigned precheck_names(const struct conf *, struct buf *errors);
 /* Is this a configuration that only root can use, while we are not root? Then

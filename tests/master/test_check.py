@@ -208,6 +208,12 @@ def test_root_s_configuration_for_somebody_else(tmp):
     assert status == 6 and "Permission denied" in err, err
 
 
+def children(pid):
+    """Zombies too."""
+    with open("/proc/%d/task/%d/children" % (pid, pid)) as f:
+        return f.read().split()
+
+
 # ---- beside -t -------------------------------------------------------------
 
 @pytest.mark.parametrize("text", [
@@ -276,6 +282,30 @@ def test_the_application_s_files_do_not_stop_the_master(served, tmp):
         assert r.returncode == 6 and "not a regular file" in r.stderr, r
     assert served.ask() == served.worker()
     served.stop()
+
+
+@root_only
+def test_who_looks_and_does_not_come_back(asgid, tmp):
+    """As the workers' user: it waits for a FIFO, and leaves no zombie."""
+    a = asgid(conf='user = "nobody"; listen = ({ address = "127.0.0.1:0"; });\n'
+              'control = { socket = "%s/sock"; };\n' % tmp,
+              env={"VIRTUAL_ENV": ""}, wrapper=[
+                  "unshare", "--mount", "--propagation", "private"]).serving()
+    os.mkfifo(tmp / "fifo")
+    (tmp / "fifo").chmod(0o666)
+    run("nsenter", "-t", a.pid, "-m", "mount", "--bind", tmp / "fifo",
+        "/dev/null", check=True)
+
+    def look():
+        r = run(ASGICTL, "-q", "-s", tmp / "sock", "check")
+        assert r.returncode == 0, r
+        return "no answer in time from the file system" in a.log
+
+    # who looks names up has the FIFO too, until it is gone
+    poll(look, "nobody came back")
+    poll(lambda: len(children(a.pid)) == 1, "it is buried")
+    run("nsenter", "-t", a.pid, "-m", "umount", "/dev/null", check=True)
+    a.stop()
 
 
 def test_a_reload_leaves_alone_what_stays(asgid, tmp):
