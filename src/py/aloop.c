@@ -77,6 +77,9 @@ LoopCore__turns(PyObject *op, PyObject *unused UNUSED)
 			return NULL;
 		}
 		aloop_failed(op, "a callback or a task beside the requests");
+		/* what was let out has cut the turn short that would stop */
+		if (c->stopping)
+			loop_stop(c->loop);
 	}
 	c->stopping = false;
 	Py_RETURN_NONE;

@@ -5,11 +5,29 @@ import signal
 
 import pytest
 
-from harness import get, poll
+from harness import PATIENT, get, poll
 
 SHARED = ("beside",)
 TRIED = "tried to end the process"
 WAYS = {"exit": "SystemExit: 7", "interrupt": "KeyboardInterrupt"}
+
+TICKS = """
+import asyncio, sys
+
+def tick(left):
+    loop = asyncio.get_running_loop()
+    if left:
+        loop.call_soon(tick, left - 1)
+        loop.call_soon(sys.exit, 7)
+
+async def app(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    await receive()
+    await send({"type": "lifespan.startup.complete"})
+    await receive()
+    tick(50)
+    await send({"type": "lifespan.shutdown.complete"})
+"""
 
 
 @pytest.fixture
@@ -78,6 +96,16 @@ def test_cancels_all_tasks(asgid):
     assert d.get("/cancelall").text == "ok"
     assert d.workers() == [pid]
     d.allow("event loop cannot be stopped by the application", "")
+
+
+def test_stops_beside_what_would_end_it(asgid, tmp_path):
+    """In the very turn in which its loop is to stop."""
+    (tmp_path / "ticks.py").write_text(TICKS)
+    d = asgid(None, "ticks:app", "--app-dir", str(tmp_path), "--host",
+              "127.0.0.1", "--port", "0", *PATIENT)
+    d.allow("tried to end the process", "")
+    assert d.stop() == 0
+    assert "does not exit" not in d.stderr
 
 
 def test_the_loop_is_ours(shared):
