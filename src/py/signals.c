@@ -19,7 +19,7 @@ static struct {
 	PyObject	*ours;		/* what Python knows */
 	bool		 over[NSIG];
 	bool		 called[NSIG];	/* ours, by the application */
-	bool		 passing;
+	int		 passing;	/* whose handlers are called; or 0 */
 } self;
 
 /* The number of a signal, or -1 without an exception. */
@@ -48,7 +48,7 @@ on_call(PyObject *module UNUSED, PyObject *const *args, Py_ssize_t n)
 	if (fork_in_child) {
 		(void)signal(signo, SIG_DFL);
 		(void)raise(signo);
-	} else if (!self.passing) {
+	} else if (self.passing != signo) {
 		self.called[signo] = true;
 		loop_signal_mark(signo);
 	}
@@ -146,9 +146,9 @@ signals_pass(PyObject *aloop, int signo, bool ends)
 		self.called[signo] = false;
 		return;
 	}
-	self.passing = true;
+	self.passing = signo;
 	rc = PyErr_SetInterruptEx(signo) == 0 ? PyErr_CheckSignals() : 0;
-	self.passing = false;
+	self.passing = 0;
 	fork_check(NULL);
 	if (rc == -1)
 		failed(aloop, signo, ends);

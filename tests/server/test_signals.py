@@ -157,6 +157,19 @@ for s in "SIGTERM SIGQUIT SIGINT SIGHUP SIGUSR1".split():
     d.allow("")
 
 
+def test_handler_calls_that_of_another_signal(serve):
+    """What Ctrl-C asks for, the worker does."""
+    d = serve(head="def interrupt(signum, frame):\n"
+              "    signal.getsignal(signal.SIGTERM)(signal.SIGTERM, frame)\n"
+              "signal.signal(signal.SIGINT, interrupt)")
+    pid = d.worker
+    os.kill(pid, signal.SIGINT)
+    poll(lambda: "shutdown\n" in d.stdout, "no shutdown")
+    poll(lambda: pid not in d.workers() and d.workers(), "still there")
+    d.baseline = {}
+    d.allow("")
+
+
 @pytest.mark.parametrize("action", ["SIG_DFL", "SIG_IGN"])
 def test_others_never_end_it(serve, action):
     code = "; ".join("signal.signal(signal.%s, signal.%s)" % (name, action)
