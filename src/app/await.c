@@ -139,14 +139,46 @@ complain(PyObject *error)
 }
 
 static void
-send_dealloc(struct wait *w)
+send_finalize(PyObject *o)
 {
-	PyObject *error = w->state == CREATED ? py_take(&w->error) : NULL;
+	struct wait *w = (struct wait *)o;
 
-	wait_fini(w);
-	pool_discard((PyObject *)w);
-	if (error != NULL)
-		complain(error);
+	if (w->state == CREATED && w->error != NULL)
+		complain(py_take(&w->error));
+}
+
+static void
+send_dealloc(PyObject *o)
+{
+	PyTypeObject *type = Py_TYPE(o);
+
+	if (PyObject_CallFinalizerFromDealloc(o) == -1)
+		return;
+	PyObject_GC_UnTrack(o);
+	wait_fini((struct wait *)o);
+	type->tp_free(o);
+	Py_DECREF(type);
+}
+
+/* An error refers to the frames that it was raised in, which may hold the
+ * Send.  The future is left out: a Task that only this wait knows lives on
+ * until it is woken. */
+static int
+send_traverse(PyObject *o, visitproc visit, void *arg)
+{
+	struct wait *w = (struct wait *)o;
+
+	Py_VISIT(Py_TYPE(o));
+	Py_VISIT(w->message);
+	Py_VISIT(w->error);
+	return 0;
+}
+
+static int
+send_clear(PyObject *o)
+{
+	wait_close((struct wait *)o);
+	return 0;
 }
 
 static int
@@ -410,6 +442,9 @@ static PyType_Slot receive_slots[] = {
 	WAIT_SLOTS(receive_dealloc, receive_send)
 };
 static PyType_Slot send_slots[] = {
+	{ Py_tp_finalize, send_finalize },
+	{ Py_tp_traverse, send_traverse },
+	{ Py_tp_clear, send_clear },
 	WAIT_SLOTS(send_dealloc, send_send)
 };
 
@@ -419,7 +454,7 @@ static PyType_Slot send_slots[] = {
 static PyType_Spec receive_spec = { "asgid.Receive", sizeof(struct wait), 0,
 	AWAIT_FLAGS, receive_slots };
 static PyType_Spec send_spec = { "asgid.Send", sizeof(struct wait), 0,
-	AWAIT_FLAGS, send_slots };
+	AWAIT_FLAGS | Py_TPFLAGS_HAVE_GC, send_slots };
 
 /* ---- done already ------------------------------------------------------- */
 

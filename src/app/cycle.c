@@ -290,17 +290,19 @@ static PyObject *
 cycle_close(PyObject *o, PyObject *unused UNUSED)
 {
 	struct cycle *c = (struct cycle *)o;
-	PyObject *r;
+	PyObject *r, *exc;
 
 	if (step_begin(c) == -1)
 		return NULL;
 	r = c->coro != NULL ? PyObject_CallMethodNoArgs(c->coro, self.close) :
 	    py_ref(Py_None);
 	fork_check(NULL);
+	exc = error_take();	/* it may refuse: senders are woken all the same */
 	if (!has_ended(c))
 		outcome_settle(c, 503, "Service Unavailable");
 	set_remove(c);
 	step_leave(c);
+	error_restore(exc);
 	return r;
 }
 
@@ -373,19 +375,19 @@ start(struct cycle *c)
 {
 	PyObject *task;
 
+	Py_INCREF(c);
 	set_add(c);
 	task = aloop_spawn(self.aloop, (PyObject *)c, NULL);
-	if (has_ended(c))
-		Py_XDECREF(task);
-	else
-		c->task = task;
-	if (task != NULL)
-		return;
-	if (!has_ended(c)) {
+	if (task == NULL && !has_ended(c)) {
 		(void)outcome_failed(c);
 		set_remove(c);
 	}
 	PyErr_Clear();
+	if (has_ended(c))
+		Py_XDECREF(task);
+	else
+		c->task = task;
+	Py_DECREF(c);
 }
 
 /* Its client will only see that the handshake has failed. */

@@ -99,6 +99,12 @@ def test_error_that_nobody_awaits(ports):
     ports.wait_log("but got 'forgotten'")
 
 
+def test_error_that_only_its_frames_hold(ports):
+    assert ports.get("/kept").text == "ok"
+    ports.expect("send.. has failed, and was not awaited")
+    ports.wait_log("not awaited\n.*ValueError: first.*but got 'forgotten'")
+
+
 def test_gather_when_one_client_has_left(ports):
     c = ports.connect()
     c.send(get("/gone"))
@@ -146,6 +152,23 @@ def test_types_of_bytes(ports):
 def test_step_within_a_step(ports):
     words = ports.get("/nested").text.split("\n")
     assert words == ["ValueError: coroutine already executing"] * 4
+
+
+def test_refuses_to_be_closed(ports):
+    """While senders are woken by what that sends."""
+    c = ports.connect(rcvbuf=4096)
+    # an answer before the request's end is written at once
+    c.send(b"POST /refuses HTTP/1.1\r\nHost: t\r\nContent-Length: 9\r\n\r\n")
+    wait_journal(ports, "waiting")
+    other = ports.connect()
+    other.send(get("/closes"))
+    poll((ports.dir / "blocked").exists, "not blocked")
+    while not c.quiet(0.1):     # too early: then nobody is woken
+        c.take(1)
+        c.buf.clear()
+    (ports.dir / "go").touch()
+    assert other.response().text == \
+        "RuntimeError: coroutine ignored GeneratorExit"
 
 
 def test_endless_chain_of_causes(ports):

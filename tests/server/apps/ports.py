@@ -2,14 +2,18 @@
 import array
 import asyncio
 import collections
+import gc
 import inspect
+import os
 import threading
+import time
 import types
 import weakref
 
 from util import gate, note, reply, routes
 
 BIG = b"x" * 200_000        # above the high-water mark
+TASKS = []
 
 
 def start(status=200, headers=()):
@@ -141,6 +145,19 @@ async def f_unawaited(scope, receive, send):
     send(body(b"ok"))
 
 
+async def f_kept(scope, receive, send):
+    """An error of which only its own frames know, once they are left."""
+    def handle():
+        try:
+            raise ValueError("first")
+        except ValueError:
+            kept = send({"type": "forgotten", "kept": None})
+        return bool(kept)
+    handle()
+    gc.collect()
+    await reply(send, b"ok")
+
+
 async def f_gone(scope, receive, send):
     """One of the subscribers has left: the others get theirs."""
     note("waiting")
@@ -251,6 +268,39 @@ async def f_nested(scope, receive, send):
         except BaseException as e:
             words.append("%s: %s" % (type(e).__name__, e))
     await reply(send, "\n".join(words))
+
+
+async def f_refuses(scope, receive, send):
+    """Will not be closed, with a sender that waits."""
+    async def fill():
+        while True:
+            await send(body(BIG, True))
+    TASKS[:] = [asyncio.current_task()]
+    await send(start())
+    TASKS.append(asyncio.create_task(fill()))
+    await turns()
+    note("waiting")
+    try:
+        await asyncio.sleep(600)
+    finally:
+        await asyncio.sleep(600)
+
+
+async def f_closes(scope, receive, send):
+    """Closes that one, when its client has read what there was."""
+    open("blocked", "w").close()
+    while not os.path.exists("go"):
+        time.sleep(0.001)
+    task, filler = TASKS
+    try:
+        task.get_coro().close()
+        said = "closed"
+    except BaseException as e:
+        said = "%s: %s" % (type(e).__name__, e)
+    for task in TASKS:
+        task.cancel()
+    TASKS.clear()
+    await reply(send, said)
 
 
 async def f_groups(scope, receive, send):
