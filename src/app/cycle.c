@@ -297,7 +297,7 @@ cycle_close(PyObject *o, PyObject *unused UNUSED)
 	r = c->coro != NULL ? PyObject_CallMethodNoArgs(c->coro, self.close) :
 	    py_ref(Py_None);
 	fork_check(NULL);
-	exc = error_take();	/* it may refuse: senders are woken all the same */
+	exc = error_take();	/* it may refuse; senders are woken anyway */
 	if (!has_ended(c))
 		outcome_settle(c, 503, "Service Unavailable");
 	set_remove(c);

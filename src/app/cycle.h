@@ -14,8 +14,8 @@
  *	response.c	what they do to the response
  *
  * References: the set of running cycles holds one until the application's
- * coroutine has ended; http_req.user one until done(); each port one; the
- * Task one.  A cycle needs no cyclic GC: it refers to Python objects (coroutine,
+ * coroutine has ended; http_req.user one until done(); each port one; the Task
+ * one.  A cycle needs no cyclic GC: it refers to Python objects (coroutine,
  * Task, futures) only while it is in the set of running ones, which keeps them
  * all alive anyhow, and lets go of them at its end.
  */
