@@ -26,6 +26,7 @@ static const bool is_long[CTL_NCOMMANDS] = {
 	[CTL_stop] = true,
 	[CTL_scale] = true,
 	[CTL_restart_worker] = true,
+	[CTL_check] = true,
 	[CTL_wait] = true,
 };
 

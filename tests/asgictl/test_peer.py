@@ -196,6 +196,16 @@ def test_no_answer_in_time(tmp_path, data):
     assert took >= 5
 
 
+def test_check_may_take_longer(tmp_path):
+    """It looks up names, which asgid gives ten seconds."""
+    def talk(c):
+        time.sleep(5.5)
+        c.sendall(answer(200, "valid\n"))
+    with Peer(tmp_path / "s", talk) as peer:
+        r = asgictl("-s", peer.path, "check")
+    assert (r.status, r.out, r.err) == (0, "valid\n", "")
+
+
 def fill_queue(path, others):
     """So many connections that the next has to wait."""
     while True:

@@ -376,7 +376,8 @@ def test_who_looks_and_hangs_is_buried(asgid, tmp, dead_folder):
               env={"VIRTUAL_ENV": ""}).serving()
     with next(tmp.glob("asgid.*.conf")).open("a") as f:
         f.write('app_dir = "%s";\n' % dead_folder)
-    run(ASGICTL, "-q", "-s", tmp / "sock", "check")
+    r = run(ASGICTL, "-q", "-s", tmp / "sock", "check")
+    assert r.returncode == 0, (r, a.log)
     a.wait_log("app_dir: no answer in time from the file system")
     poll(lambda: len(children(a.pid)) == 1, "the worker alone")
     a.stop()
