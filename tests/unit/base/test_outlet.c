@@ -228,6 +228,7 @@ outlet_suite(void)
 	tcase_add_test(t, full_disk);
 	tcase_add_test(t, log_that_was_full);
 	tcase_add_test(t, flags_of_others_are_left_alone);
+	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	return s;
 }
