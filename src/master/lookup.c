@@ -49,19 +49,34 @@ become_nobody(void)
 	    setresuid(NOBODY, NOBODY, NOBODY) == -1 ? -1 : 0;
 }
 
+static struct {
+	int		 fd;		/* to the master */
+} child;
+
+/* It is away before the next is asked for: a name server that takes this
+ * process over cannot tell who the workers' user is. */
+static void
+ask(enum names_kind kind, const char *name, struct buf *text)
+{
+	names_ask(kind, name, text);
+	if (text->failed || fd_write_all(child.fd, text->data,
+	    text->len) == -1)
+		_exit(EXIT_FAILURE);
+	buf_reset(text);
+}
+
 static NORETURN void
 ask_all(const struct conf *conf, int fd, pid_t master)
 {
-	struct buf answers = BUF_INIT;
+	struct buf text = BUF_INIT;
 
-	if ((fd = helper_keep_only(fd)) == -1 || become_nobody() == -1)
+	if ((child.fd = helper_keep_only(fd)) == -1 || become_nobody() == -1)
 		_exit(EXIT_FAILURE);
 	spawn_reset_signals();
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) == -1 || getppid() != master)
 		_exit(EXIT_FAILURE);
-	(void)names_each(conf, names_ask, &answers);
-	_exit(answers.failed || fd_write_all(fd, answers.data,
-	    answers.len) == -1 ? EXIT_FAILURE : EXIT_SUCCESS);
+	(void)names_each(conf, ask, &text);
+	_exit(EXIT_SUCCESS);
 }
 
 /* ---- in the master ------------------------------------------------------ */

@@ -31,11 +31,13 @@ struct entry {
 	struct list	 node;
 	struct answer	 a;
 	char		*items;
+	unsigned	 text;		/* that it was in */
 };
 
 static struct {
 	struct list	 entries;
-} table = { LIST_INIT(table.entries) };
+	unsigned	 texts;
+} table = { LIST_INIT(table.entries), 0 };
 
 static const size_t item_sizes[] = {
 	[NAMES_USER]	= sizeof(gid_t),
@@ -188,18 +190,24 @@ forget(struct entry *e)
 	free(e);
 }
 
+/* Of one text the first answer counts: a name server may have taken over since
+ * who wrote it. */
 static int
 learn(const struct answer *a, const char *items, size_t len)
 {
-	struct entry *e = calloc(1, sizeof(*e)), *former;
+	struct entry *former = known(a->kind, a->key), *e;
 
-	if (e == NULL || (e->items = malloc(len + 1)) == NULL) {
+	if (former != NULL && former->text == table.texts)
+		return 0;
+	if ((e = calloc(1, sizeof(*e))) == NULL ||
+	    (e->items = malloc(len + 1)) == NULL) {
 		free(e);
 		return -1;
 	}
 	memcpy(e->items, items, len);
 	e->a = *a;
-	if ((former = known(a->kind, a->key)) != NULL)
+	e->text = table.texts;
+	if (former != NULL)
 		forget(former);
 	list_append(&table.entries, &e->node);
 	return 0;
@@ -233,6 +241,7 @@ names_learn(const struct buf *text)
 	struct answer a;
 	int n;
 
+	table.texts++;
 	for (n = 0; at < text->len; n++) {
 		if (text->len - at < sizeof(a))
 			goto bad;
@@ -359,16 +368,17 @@ names_each(const struct conf *conf, names_f *ask, struct buf *to)
 	each(&q, NAMES_USER, conf->user);
 	each(&q, NAMES_GROUP, conf->group);
 	each(&q, NAMES_GROUP, conf->control_group);
-	tcp_host(conf->metrics_listen, host);
-	each(&q, NAMES_HOST, host);
 	for (i = 0; i < conf->nlisten; i++) {
 		l = &conf->listen[i];
-		if (l->kind == CONF_LISTEN_TCP)
-			each(&q, NAMES_HOST, l->host);
 		if (l->kind != CONF_LISTEN_UNIX)
 			continue;
 		each(&q, NAMES_USER, l->owner);
 		each(&q, NAMES_GROUP, l->group);
 	}
+	tcp_host(conf->metrics_listen, host);
+	each(&q, NAMES_HOST, host);
+	for (i = 0; i < conf->nlisten; i++)
+		if (conf->listen[i].kind == CONF_LISTEN_TCP)
+			each(&q, NAMES_HOST, conf->listen[i].host);
 	return q.n;
 }

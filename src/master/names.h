@@ -37,14 +37,16 @@ int	 names_host(const char *, const struct sock_addr **, size_t *n);
 /* The words for it. */
 const char *names_host_error(int status);
 
-/* Each name of the configuration that somebody may have to be asked for. How
- * many there are; NULL: only count. */
+/* Each name of the configuration that somebody may have to be asked for, those
+ * of hosts, which strangers answer for, last. How many there are; NULL: only
+ * count. */
 typedef void names_f(enum names_kind, const char *, struct buf *);
 size_t	 names_each(const struct conf *, names_f *, struct buf *);
 /* Ask, however long it takes: the answer is added in the form that
  * names_learn() takes. */
 void	 names_ask(enum names_kind, const char *, struct buf *);
-/* How many answers there were; -1 with errno: that is no such text. */
+/* How many answers there were, of which the first to a question counts; -1 with
+ * errno: that is no such text. */
 int	 names_learn(const struct buf *);
 void	 names_forget(void);
 

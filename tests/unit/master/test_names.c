@@ -80,6 +80,59 @@ START_TEST(nonsense_is_refused)
 }
 END_TEST
 
+/* Who writes it may have been taken over since the first. */
+START_TEST(the_first_answer_counts)
+{
+	struct buf text = BUF_INIT, forged = BUF_INIT;
+	struct names_user u;
+	char *at;
+
+	names_ask(NAMES_USER, "4123456", &text);
+	names_ask(NAMES_USER, "0", &forged);
+	/* the one for "0" shall be for "4123456" */
+	at = memmem(forged.data, forged.len, "0\0", 3);
+	ck_assert_ptr_nonnull(at);
+	memcpy(at, "4123456", sizeof("4123456"));
+	buf_put(&text, forged.data, forged.len);
+	ck_assert_int_eq(names_learn(&text), 2);
+	ck_assert_int_eq(names_user("4123456", &u), 0);
+	ck_assert_uint_eq(u.uid, 4123456);
+	/* another text is another matter */
+	ck_assert_int_eq(names_learn(&forged), 1);
+	ck_assert_int_eq(names_user("4123456", &u), 0);
+	ck_assert_uint_eq(u.uid, 0);
+	buf_fini(&forged);
+	buf_fini(&text);
+	names_forget();
+}
+END_TEST
+
+static void
+note(enum names_kind kind, const char *name UNUSED, struct buf *to)
+{
+	buf_putc(to, "ugh"[kind]);
+}
+
+/* Those that strangers answer for. */
+START_TEST(hosts_are_asked_for_last)
+{
+	struct buf errors = BUF_INIT, kinds = BUF_INIT;
+	struct conf *conf = conf_from_text("app = \"a:b\"; user = \"u\";"
+	    "group = \"g\"; control = { group = \"c\"; };"
+	    "metrics = { listen = \"m.test:1\"; };"
+	    "listen = ({ address = \"a.test:1\"; }, { unix = \"/s\";"
+	    "owner = \"o\"; group = \"g\"; }, { address = \"b.test:1\"; });",
+	    "text", &errors);
+
+	ck_assert_msg(conf != NULL, "%s", buf_str(&errors));
+	ck_assert_uint_eq(names_each(conf, note, &kinds), 8);
+	ck_assert_str_eq(buf_str(&kinds), "uggughhh");
+	conf_free(&conf);
+	buf_fini(&kinds);
+	buf_fini(&errors);
+}
+END_TEST
+
 int
 main(void)
 {
@@ -90,6 +143,8 @@ main(void)
 
 	tcase_add_test(t, answers_come_through);
 	tcase_add_test(t, nonsense_is_refused);
+	tcase_add_test(t, the_first_answer_counts);
+	tcase_add_test(t, hosts_are_asked_for_last);
 	tcase_set_timeout(t, 60);
 	suite_add_tcase(s, t);
 	runner = srunner_create(s);
