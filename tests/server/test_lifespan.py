@@ -45,6 +45,14 @@ def test_in_order(life):
         == ["asgi", "state", "type"]
 
 
+def test_used_as_those_of_requests(life):
+    d = life("elsewhere")
+    assert d.stop() == 0
+    assert d.journal()[1:] == [
+        "lifespan.startup", "<class 'RuntimeError'>", "lifespan.shutdown",
+        "end"]
+
+
 def test_serves_only_when_started(life):
     d = life("slow")
     assert d.get("/").status == 200

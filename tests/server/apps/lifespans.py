@@ -1,6 +1,7 @@
 """One lifespan behaviour an attribute; what happened goes to $JOURNAL."""
 import asyncio
 import os
+import types
 
 from util import reply
 
@@ -34,6 +35,23 @@ async def good(scope, receive, send):
     await send(COMPLETE)
     record((await receive())["type"])
     await send(DOWN)
+    record("end")
+
+
+@make
+async def elsewhere(scope, receive, send):
+    """receive and send are those of requests: coroutine functions."""
+    loop = asyncio.get_running_loop()
+
+    def say(message):
+        asyncio.run_coroutine_threadsafe(send(message), loop).result(60)
+    receive().close()           # nothing is taken but by who awaits
+    record((await asyncio.create_task(receive()))["type"])
+    wrong = send({"type": "nonsense"})
+    record(*map(type, await asyncio.gather(wrong, return_exceptions=True)))
+    await asyncio.to_thread(say, types.MappingProxyType(COMPLETE))
+    record((await asyncio.wait_for(receive(), 600))["type"])
+    await asyncio.shield(send(DOWN))
     record("end")
 
 
