@@ -217,11 +217,19 @@ lookup_cancel(struct lookup **lp)
 
 static const int fatal_signals[] = { SIGTERM, SIGINT, SIGQUIT };
 
+/* Of process 1, which is spared what it does not catch. */
+static void
+on_fatal(int signo)
+{
+	_exit(128 + signo);
+}
+
 int
 lookup_wait(const struct conf *conf)
 {
 	size_t wanted = names_each(conf, NULL, NULL), i;
-	struct sigaction dfl = { .sa_handler = SIG_DFL };
+	struct sigaction end = { .sa_handler = getpid() == 1 ? on_fatal :
+	    SIG_DFL };
 	struct pollfd p = { .events = POLLIN };
 	struct lookup *l;
 	sigset_t mask;
@@ -233,7 +241,7 @@ lookup_wait(const struct conf *conf)
 		return -1;
 	(void)sigfillset(&mask);
 	for (i = 0; i < countof(fatal_signals); i++) {
-		(void)sigaction(fatal_signals[i], &dfl, NULL);
+		(void)sigaction(fatal_signals[i], &end, NULL);
 		(void)sigdelset(&mask, fatal_signals[i]);
 	}
 	p.fd = l->io.fd;

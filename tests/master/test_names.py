@@ -233,6 +233,16 @@ def test_start_that_waits_for_a_name_can_be_ended(site, resolver, port, signo):
     assert a.wait() == -signo
 
 
+def test_start_of_process_1_can_be_ended(site, resolver, port):
+    """The kernel spares that one what it does not catch."""
+    resolver.wrapper = ["unshare", "--pid", "--fork", *resolver.wrapper]
+    a = site.start(slow(port))
+    resolver.question()
+    first, = a.workers()
+    os.kill(first, signal.SIGTERM)
+    assert a.wait() == 128 + signal.SIGTERM
+
+
 def test_signals_while_a_start_waits_for_a_name(site, resolver, port):
     """They are heard afterwards."""
     a = site.start(slow(port))
