@@ -144,6 +144,8 @@ class Asgid:
             # no core, not even to a program that would take one: it
             # takes its time, and "(core dumped)" would be said
             resource.setrlimit(resource.RLIMIT_CORE, (1, 1))
+            # as a shell starts it, also when the tests run under nohup
+            signal.signal(signal.SIGHUP, signal.SIG_DFL)
             if preexec:
                 preexec()
 
