@@ -141,25 +141,22 @@ outlet_reason(const struct outlet *o)
 size_t
 outlet_write(struct outlet *o, const char *lines, size_t len)
 {
-	size_t n, dropped;
-	ssize_t w = 0;
+	size_t dropped;
+	ssize_t w = 1;
 
 	assert(len == 0 || lines[len - 1] == '\n');
 	if (o->kind == OUTLET_UNKNOWN)
 		o->kind = kind_of(o->fd);
 	if (o->torn)
 		w = put(o, "\n", 1);
-	while (len > 0 && w != -1) {
-		n = piece(o, lines, len);
-		if ((w = put(o, lines, n)) == -1)
-			break;
+	/* less than all: a signal, or it is full, which the next tells */
+	while (len > 0 && w != -1 &&
+	    (w = put(o, lines, piece(o, lines, len))) > 0) {
 		lines += w;
 		len -= (size_t)w;
-		if ((size_t)w == n || (w > 0 && o->kind == OUTLET_FILE))
-			continue;
-		errno = EAGAIN;
-		break;
 	}
+	if (w == 0)
+		errno = EAGAIN;
 	dropped = outlet_lines(lines, len);
 	o->lost += dropped;
 	return dropped;

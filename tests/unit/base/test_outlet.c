@@ -3,6 +3,7 @@
 
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 
 #include <errno.h>
@@ -164,6 +165,34 @@ START_TEST(others_who_write_to_a_terminal)
 }
 END_TEST
 
+static void
+on_alarm(int signo UNUSED)
+{
+}
+
+/* They cut a write() to a terminal short, which says nothing of its room. */
+START_TEST(signals_drop_nothing)
+{
+	const struct itimerval often = { { 0, 20 }, { 0, 20 } }, never = { 0 };
+	int i;
+
+	ck_assert_int_eq(openpty(&fds[0], &fds[1], NULL, NULL, NULL), 0);
+	ck_assert_int_eq(fd_set_nonblock(fds[0], true), 0);
+	ck_assert_int_eq(fd_set_nonblock(fds[1], true), 0);
+	out = (struct outlet)OUTLET_INIT(fds[1]);
+	ck_assert(signal(SIGALRM, on_alarm) != SIG_ERR);
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &often, NULL), 0);
+	for (i = 0; i < 1000 && out.lost == 0; i++) {
+		(void)outlet_write(&out, lines, fill(40));
+		buf_reset(&got);
+		(void)take();
+	}
+	ck_assert_int_eq(setitimer(ITIMER_REAL, &never, NULL), 0);
+	ck_assert_uint_eq(out.lost, 0);
+	tear_down();
+}
+END_TEST
+
 START_TEST(full_disk)
 {
 	struct outlet full = OUTLET_INIT(open("/dev/full", O_WRONLY));
@@ -225,6 +254,7 @@ outlet_suite(void)
 	tcase_add_loop_test(t, a_reader_that_is_gone, 0,
 	    (int)countof(kinds));
 	tcase_add_loop_test(t, others_who_write_to_a_terminal, 0, 20);
+	tcase_add_test(t, signals_drop_nothing);
 	tcase_add_test(t, full_disk);
 	tcase_add_test(t, log_that_was_full);
 	tcase_add_test(t, flags_of_others_are_left_alone);
