@@ -428,6 +428,12 @@ aloop_disown(PyObject *loop)
 }
 
 void
+aloop_stop(PyObject *loop)
+{
+	stop((struct core *)loop);
+}
+
+void
 aloop_failed(PyObject *loop, const char *what)
 {
 	struct core *c = (struct core *)loop;

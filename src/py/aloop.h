@@ -27,12 +27,14 @@ struct loop	*aloop_loop(PyObject *loop);
 bool		 aloop_own(PyObject *loop);
 /* Its stop() and close() work again. */
 void		 aloop_disown(PyObject *loop);
+/* What stop() does, whoever owns it. */
+void		 aloop_stop(PyObject *loop);
 
 /*
  * What run_forever() does, but none of its methods is called: a library may
- * have replaced them.  Until loop_stop() or stop().  0, or -1 with an
- * exception.  What a callback of a loop that is or was owned lets out goes to
- * aloop_failed(), and the loop goes on.
+ * have replaced them.  Until stop().  0, or -1 with an exception.  What a
+ * callback of a loop that is or was owned lets out goes to aloop_failed(), and
+ * the loop goes on.
  */
 int		 aloop_run(PyObject *loop);
 

@@ -89,8 +89,7 @@ main_task_stop(void)
 		}
 		error_log(LOG_L_ERROR, "the root task cannot be ended");
 	}
-	if (aloop_loop(self.aloop) != NULL)
-		loop_stop(aloop_loop(self.aloop));
+	aloop_stop(self.aloop);
 }
 
 void

@@ -29,6 +29,25 @@ async def app(scope, receive, send):
     await send({"type": "lifespan.shutdown.complete"})
 """
 
+STARTS = """
+import asyncio, signal, sys
+
+def handler(signum, frame):
+    asyncio.get_running_loop().call_soon(sys.exit, 7)
+
+signal.signal(signal.SIGTERM, handler)
+
+async def app(scope, receive, send):
+    assert scope["type"] == "lifespan"
+    await receive()
+    for task in asyncio.all_tasks() - {asyncio.current_task()}:
+        task.cancel()
+    for _ in range(3):
+        await asyncio.sleep(0)
+    print("starting", flush=True)
+    await asyncio.sleep(600)
+"""
+
 
 @pytest.fixture
 def beside(asgid):
@@ -106,6 +125,19 @@ def test_stops_beside_what_would_end_it(asgid, tmp_path):
     d.allow("tried to end the process", "")
     assert d.stop() == 0
     assert "does not exit" not in d.stderr
+
+
+def test_stops_in_the_start_without_a_root_task(asgid, tmp_path):
+    """.. where the loop is stopped at once."""
+    (tmp_path / "starts.py").write_text(STARTS)
+    d = asgid(None, "starts:app", "--app-dir", str(tmp_path), "--host",
+              "127.0.0.1", "--port", "0", *PATIENT, serve=False)
+    poll(lambda: "starting\n" in d.stdout, "not starting")
+    pid = d.worker
+    d.signal(signal.SIGTERM, pid)
+    poll(lambda: pid not in d.workers(), "still there")
+    d.allow("")
+    d.check_status = False
 
 
 def test_the_loop_is_ours(shared):
