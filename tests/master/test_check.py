@@ -6,7 +6,6 @@ import os
 import re
 import signal
 import subprocess
-from pathlib import Path
 
 import pytest
 
@@ -363,11 +362,6 @@ def dead_folder(tmp):
         libc.umount2(bytes(folder), 2)          # MNT_DETACH
     finally:
         os.close(fuse)
-
-
-def children(pid):
-    """The dead that are not buried are among them."""
-    return Path("/proc/%d/task/%d/children" % (pid, pid)).read_text().split()
 
 
 @root_only
