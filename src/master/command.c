@@ -216,6 +216,14 @@ static command_f *const commands[CTL_NCOMMANDS] = {
 #undef COMMAND
 };
 
+static bool
+is_file(const char *id, void *arg)
+{
+	const struct master *m = arg;
+
+	return reload_is_file(&m->reload, m->setup->conf->file, id);
+}
+
 static void
 on_request(struct control_client *client, const struct ctl_request *r,
     void *arg)
@@ -232,6 +240,7 @@ on_gone(struct control_client *client, void *arg)
 }
 
 const struct control_ops command_ops = {
+	.is_file	= is_file,
 	.on_request	= on_request,
 	.on_gone	= on_gone,
 };

@@ -226,18 +226,6 @@ may(const struct control_client *c, const struct ctl_command *command)
 	return false;
 }
 
-/* As asgictl sees the file now: it may have been replaced since it was
- * read. */
-static bool
-is_meant(const struct control *ctl, const struct ctl_request *r)
-{
-	char id[CTL_FILE_ID_MAX];
-
-	return r->config == NULL || (*ctl->conf->file != '\0' &&
-	    ctl_file_id(ctl->conf->file, id) == 0 &&
-	    strcmp(id, r->config) == 0);
-}
-
 /* What is asked for; how it is to be answered is nobody's business. */
 static void
 log_request(const struct ctl_request *r, const char *who)
@@ -276,7 +264,7 @@ take_line(struct control_client *c, char *line)
 		    (unsigned)c->cred.uid);
 		goto out;
 	}
-	if (!is_meant(ctl, &r)) {
+	if (r.config != NULL && !ctl->ops->is_file(r.config, ctl->arg)) {
 		control_answer(c, CTL_R_OTHER, "another asgid has this "
 		    "socket: it reads %s", *ctl->conf->file != '\0' ?
 		    ctl->conf->file : "no configuration file");

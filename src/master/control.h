@@ -24,6 +24,8 @@ struct control;
 struct control_client;
 
 struct control_ops {
+	/* Is this the id (CTL_CONFIG) of the file that asgid reads? */
+	bool	(*is_file)(const char *id, void *arg);
 	/* A command that its giver may give. It is answered now or later, in
 	 * any case once; the request is valid until this returns. */
 	void	(*on_request)(struct control_client *,

@@ -4,13 +4,16 @@
 #include <sys/stat.h>
 
 #include <errno.h>
+#include <limits.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "ctl/ctl.h"
 #include "master/precheck.h"
 
 /* ---- configuration ------------------------------------------------------ */
@@ -49,6 +52,27 @@ reload_leave(const struct setup *now)
 {
 	if (now->folder != -1 && fchdir(now->folder) == -1)
 		log_warn("working directory: %s", strerror(errno));
+}
+
+static bool
+has_id(const char *path, const char *id)
+{
+	char is[CTL_FILE_ID_MAX];
+
+	return ctl_file_id(path, is) == 0 && strcmp(is, id) == 0;
+}
+
+bool
+reload_is_file(const struct reload *r, const char *file, const char *id)
+{
+	char path[PATH_MAX];
+
+	if (*file == '\0')
+		return false;
+	if (has_id(file, id))
+		return true;
+	return *file != '/' && r->home != NULL && snprintf(path, sizeof(path),
+	    "%s/%s", r->home, file) < (int)sizeof(path) && has_id(path, id);
 }
 
 struct conf *
@@ -188,6 +212,8 @@ reload_commit(struct reload *r, struct setup **now)
 
 	*now = r->next;
 	r->next = NULL;
+	/* a check may have led elsewhere meanwhile */
+	reload_leave(*now);
 	listeners_set_last(&former->listeners, &(*now)->listeners);
 	listeners_replace(&(*now)->listeners, &former->listeners,
 	    (*now)->conf);

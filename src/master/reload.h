@@ -36,6 +36,10 @@ void	 reload_fini(struct reload *);
 void	 reload_enter(const struct reload *);
 /* .. and back to that of what serves. */
 void	 reload_leave(const struct setup *now);
+/* Has a configuration's file this id (see CTL_CONFIG), as it is now, for it may
+ * have been replaced since it was read, or where a reload would look for it? */
+bool	 reload_is_file(const struct reload *, const char *file,
+	    const char *id);
 /* The configuration as the file and the command line have it now: the
  * caller's. NULL with all errors, one line each. */
 struct conf *reload_parse(const struct reload *, struct buf *errors);

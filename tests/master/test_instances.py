@@ -89,6 +89,26 @@ def test_another_file_with_the_same_socket(asgid, tmp):
     assert "config=" not in a.log
 
 
+def test_file_of_the_next_release(asgid, tmp):
+    """By the same name: it is what a reload would read."""
+    for name in "one", "two":
+        (tmp / name).mkdir()
+        (tmp / name / "asgid.conf").write_text(
+            'app = "x:y"; control = { socket = "%s/s"; };\n%s' % (tmp, LISTEN))
+    (tmp / "current").symlink_to("one")
+    a = asgid("-c", "asgid.conf", "-o", "control.socket=%s/s" % tmp, app=None,
+              cwd=tmp / "current", env={"PWD": str(tmp / "current")}).serving()
+    (tmp / "next").symlink_to("two")
+    (tmp / "next").rename(tmp / "current")
+    for folder in "one", "current":
+        assert ok("-c", "asgid.conf", "ping", cwd=tmp / folder) == "pong\n"
+    ok("-c", "asgid.conf", "reload", cwd=tmp / "current")
+    assert ok("-c", "asgid.conf", "ping", cwd=tmp / "current") == "pong\n"
+    r = asgictl("-c", "asgid.conf", "ping", cwd=tmp / "one")
+    assert r.returncode == NOT_RUNNING
+    a.stop()
+
+
 def test_one_without_a_file(asgid, tmp):
     a = asgid("-o", "control.socket=%s/s" % tmp).serving()
     conf = tmp / "x.conf"

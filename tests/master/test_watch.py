@@ -16,7 +16,9 @@ import subprocess
 
 import pytest
 
-from conftest import DEADLINE, poll, stat_of
+from conftest import BUILD, DEADLINE, poll, stat_of
+
+ASGICTL = str(BUILD / "src" / "asgictl" / "asgictl")
 
 SEEN = r"WARNING: +asgid detected changes in '%s'%s\. Reloading\.\.\.$"
 DONE = r"INFO: +Reloaded: %d worker\(s\) of generation %d serve"
@@ -454,6 +456,32 @@ def test_lost_link_of_the_former_release(releases, lib, tmp):
     a.wait_log(DONE % (1, 5))
     assert not [x for x in re.findall("detected changes in .*$", a.log,
                                       re.M)[seen:] if "lib" in x], a.log
+    a.stop()
+
+
+def test_check_during_a_reload(asgid, tmp):
+    """The master goes on in the directory of what serves."""
+    for name in "one", "two":
+        (tmp / name).mkdir()
+    (tmp / "current").symlink_to("one")
+    a = asgid("--port", "0", "-o", "control.socket=%s/s" % tmp,
+              cwd=tmp / "current", env={"PWD": str(tmp / "current"),
+                                        "VIRTUAL_ENV": ""}).serving()
+
+    def cwd():
+        return os.readlink("/proc/%d/cwd" % a.pid)
+
+    assert cwd() == str(tmp / "one")
+    (tmp / "next").symlink_to("two")
+    (tmp / "next").rename(tmp / "current")
+    a.behave("report until=%s" % (tmp / "release"))
+    a.signal(signal.SIGHUP)
+    a.wait_log("fake: born")
+    subprocess.run([ASGICTL, "-s", tmp / "s", "check"], check=True,
+                   timeout=DEADLINE)
+    (tmp / "release").touch()
+    a.wait_log(DONE % (1, 2))
+    poll(lambda: cwd() == str(tmp / "two"), cwd)
     a.stop()
 
 
