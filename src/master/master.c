@@ -391,6 +391,7 @@ static const struct {
 	{ SIGQUIT,	on_quit_signal },
 	{ SIGUSR1,	on_reopen_signal },
 	{ SIGPIPE,	LOOP_SIGNAL_IGNORE },
+	{ SIGXFSZ,	LOOP_SIGNAL_IGNORE },
 	{ SIGCHLD,	on_child_signal },
 };
 

@@ -209,3 +209,23 @@ def test_what_is_queued_does_not_hold_up_the_end(asgid, tmp):
         leave_with(client, b"ping\n", 0, server)
         c.a.wait_log("control.socket: accept: Too many open files")
         c.a.stop()
+
+
+def test_log_file_that_may_not_grow(asgid, tmp):
+    """ulimit -f, with the signal that tells of it."""
+    limit = 1 << 20
+    log = tmp / "log"
+    log.write_bytes(bytes(limit - 4000))
+
+    def bound():
+        resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    with open(log, "ab") as f:
+        a = asgid(conf=LISTEN, stderr=f, preexec_fn=bound)
+    a.errpath = log
+    a.serving()
+    poll(lambda: a.signal(signal.SIGUSR2) or log.stat().st_size == limit,
+         "it is full")
+    a.signal(signal.SIGUSR2)
+    assert a.ask() == a.worker()
+    a.stop()
