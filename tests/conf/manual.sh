@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 #
 # asgid.conf(5) lists the options as the table has them, asgid(8) each name of
-# the command line.
+# the command line, and both (8) the variables of the environment.
 #
 #	manual.sh [-u]		-u: put the list into the manual
 export LC_ALL=C
@@ -15,7 +15,6 @@ trap 'rm -rf "$tmp"' EXIT
 failed=0
 man=man/asgid.conf.5
 
-printf 'app = "";\n' > "$tmp/conf"
 printf 'app = "APP";\n' > "$tmp/conf"
 "$asgid" -T -c "$tmp/conf" | sed 's/^app = .*/app = "";/' > "$tmp/defaults"
 awk -f tests/conf/options.awk "$tmp/defaults" src/conf/options.def \
@@ -50,6 +49,24 @@ diff -u "$tmp/names" "$tmp/help" || {
 	echo "FAIL: man/asgid.8 and --help differ"
 	failed=1
 }
+
+# each variable that is read is told of; Python's are told of as a whole
+sed -n '/^\.Sh ENVIRONMENT/,/^\.Sh EXIT/s/^\.It Ev //p' man/asgid.8 \
+    man/asgictl.8 | tr -d ' ' | tr ',' '\n' | sort -u > "$tmp/told"
+grep -rhoE 'getenv\("[A-Z_]+"' src | cut -d '"' -f 2 | grep -v '^PYTHON' |
+    sort -u > "$tmp/read"
+[ -s "$tmp/read" ] || { echo "FAIL: no variable is read"; failed=1; }
+for name in $(comm -13 "$tmp/told" "$tmp/read"); do
+	echo "FAIL: no manual tells of \$$name"
+	failed=1
+done
+# .. and what is told of is read, or set
+while read -r name; do
+	grep -rqE "\"$name[\"=]" src || {
+		echo "FAIL: nobody reads or sets \$$name"
+		failed=1
+	}
+done < "$tmp/told"
 
 if command -v mandoc > /dev/null; then
 	mandoc -T lint -W style man/asgid.8 man/asgid.conf.5 > "$tmp/lint"
