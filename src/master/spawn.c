@@ -15,8 +15,10 @@
 #include <unistd.h>
 
 #include "base/buf.h"
+#include "base/defs.h"
 #include "base/fd.h"
 #include "base/log.h"
+#include "master/logfile.h"
 #include "proc/birth.h"
 #include "proc/chan.h"
 
@@ -70,6 +72,24 @@ close_others_on_exec(void)
 	return close_on_exec_each();
 }
 
+/* Whoever shares a descriptor can have the others wait: without O_NONBLOCK for
+ * who reads the pipe or the terminal. Before the change of user. */
+static void
+part_logs(const struct birth *b)
+{
+	const int fds[] = { b->error_fd, b->access_fd };
+	size_t i;
+	int own;
+
+	for (i = 0; i < countof(fds); i++) {
+		if (fds[i] <= STDERR_FILENO ||
+		    (own = logfile_own(fds[i])) == -1)
+			continue;
+		(void)dup3(own, fds[i], O_CLOEXEC);
+		close(own);
+	}
+}
+
 static NORETURN void
 become_worker(const struct spawn *s, const struct birth *b, pid_t master)
 {
@@ -83,6 +103,7 @@ become_worker(const struct spawn *s, const struct birth *b, pid_t master)
 		what = "working directory";
 		goto fail;
 	}
+	part_logs(b);
 	if (privs_apply(s->privs) == -1) {
 		what = "user and groups";
 		goto fail;

@@ -266,3 +266,21 @@ def test_workers_cannot_truncate(asgid, tmp):
     if kernel_can_forbid_truncating():
         assert a.log.count("fake: truncate: Permission denied") == 2
     a.stop()
+
+
+def test_workers_cannot_make_the_master_wait(asgid):
+    """What is non-blocking is so for all who share it."""
+    reader, writer = os.pipe()
+    a = asgid(fake="block", stderr=writer)
+    os.close(writer)
+    with open(reader) as log:
+        while "fake: go" not in log.readline():
+            pass
+        pipe = os.readlink("/proc/self/fd/%d" % reader)
+        fds = [fd for fd in os.listdir("/proc/%d/fd" % a.pid) if int(fd) > 2
+               and os.readlink("/proc/%d/fd/%s" % (a.pid, fd)) == pipe]
+        assert fds
+        for fd in fds:
+            with open("/proc/%d/fdinfo/%s" % (a.pid, fd)) as f:
+                assert int(f.read().split()[3], 8) & os.O_NONBLOCK
+        a.stop()

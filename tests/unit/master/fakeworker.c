@@ -31,6 +31,7 @@
  *	mute		closes its channel when it is told to go
  *	burden		when it is told to go, passes to whoever takes it, by
  *			all that it has, a descriptor whose close() lasts
+ *	block		takes O_NONBLOCK from its log's descriptor
  *	truncate	tries to empty the access log when it is told to go
  *	forge		as soon as it goes, writes into all of the statistics
  *			that it can reach that their owner is busy since long
@@ -550,6 +551,8 @@ main(int argc, char *argv[])
 		fake.words[0] = '\0';
 	if (word("report") != NULL)
 		report();
+	if (word("block") != NULL)
+		(void)fd_set_nonblock(log_fd(), false);
 	if (word("type") != NULL)
 		type();
 	if (word("orphan") != NULL)
