@@ -209,6 +209,12 @@ wait_resume(struct wait *w, PyObject *arg, PyObject **result)
 	return r;
 }
 
+bool
+await_is_loop_thread(void)
+{
+	return PyThread_get_thread_ident() == self.thread;
+}
+
 static int
 may_step(const struct wait *w)
 {
@@ -219,7 +225,7 @@ may_step(const struct wait *w)
 	else if (w->state == CLOSED)
 		PyErr_SetString(PyExc_RuntimeError,
 		    "cannot reuse already awaited coroutine");
-	else if (PyThread_get_thread_ident() != self.thread)
+	else if (!await_is_loop_thread())
 		PyErr_SetString(PyExc_RuntimeError, "receive() and send() can "
 		    "be awaited on the worker's event loop only; from another "
 		    "thread: asyncio.run_coroutine_threadsafe(send(message), "
@@ -550,7 +556,7 @@ PyObject *
 await_send(struct port_owner *owner, PyObject *message)
 {
 	fork_check("called send()");
-	if (UNLIKELY(PyThread_get_thread_ident() != self.thread))
+	if (UNLIKELY(!await_is_loop_thread()))
 		return send_later(owner, message);
 	if (UNLIKELY(owner->ops->send(owner, message) == -1 ||
 	    owner->ops->is_full(owner)))

@@ -56,6 +56,8 @@ void	 port_wake(struct list *waiters);
 /* The calling thread is the loop's. 0, or -1 with an exception. */
 int	 await_init(PyObject *aloop);
 
+bool	 await_is_loop_thread(void);
+
 /* What receive() returns. All of these: a new reference, or NULL. */
 PyObject *await_receive(struct port_owner *);
 /* What send(message) returns: takes the message now; called on another

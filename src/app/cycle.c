@@ -160,10 +160,16 @@ has_ended(const struct cycle *c)
 }
 
 /* The application may get at the coroutine that drives it: a step within a
- * step is refused, as by coroutines of Python. */
+ * step is refused, as by coroutines of Python, and one on another thread: what
+ * it sent would wait for the loop's next turn. */
 static int
 step_begin(struct cycle *c)
 {
+	if (UNLIKELY(!await_is_loop_thread())) {
+		PyErr_SetString(PyExc_RuntimeError, "a request runs on the "
+		    "worker's event loop only");
+		return -1;
+	}
 	if (UNLIKELY(c->running)) {
 		PyErr_SetString(PyExc_ValueError,
 		    "coroutine already executing");

@@ -171,6 +171,11 @@ def test_refuses_to_be_closed(ports):
         "RuntimeError: coroutine ignored GeneratorExit"
 
 
+def test_step_on_another_thread(ports):
+    words = ports.get("/elsewhere").text.split("\n")
+    assert words == ["a request runs on the worker's event loop only"] * 2
+
+
 def test_endless_chain_of_causes(ports):
     c = ports.connect()
     c.send(get("/groups"))

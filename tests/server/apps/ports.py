@@ -303,6 +303,26 @@ async def f_closes(scope, receive, send):
     await reply(send, said)
 
 
+async def f_elsewhere(scope, receive, send):
+    """Nor is it another thread's."""
+    coroutine = asyncio.current_task().get_coro()
+    note("in")
+    words = []
+    waits = asyncio.Event()
+
+    def drive(loop):
+        for call in coroutine.close, lambda: coroutine.send(None):
+            try:
+                call()
+                words.append("done")
+            except RuntimeError as e:
+                words.append(str(e))
+        loop.call_soon_threadsafe(waits.set)
+    threading.Thread(target=drive, args=[asyncio.get_running_loop()]).start()
+    await waits.wait()
+    await reply(send, "\n".join(words))
+
+
 async def f_groups(scope, receive, send):
     """Chains that branch, and come back to where they began."""
     note("waiting")
