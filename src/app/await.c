@@ -391,17 +391,25 @@ get_name(PyObject *o, void *closure UNUSED)
 	    "send");
 }
 
-/* inspect.getcoroutinestate() asks for these; there is never a frame. */
+/* inspect.getcoroutinestate() asks for these; there is never a frame. What was
+ * sent is in no state. */
+static PyObject *
+is_in_state(PyObject *o, enum wait_state state)
+{
+	return PyBool_FromLong(Py_TYPE(o) != self.sent_type &&
+	    ((struct wait *)o)->state == state);
+}
+
 static PyObject *
 get_running(PyObject *o, void *closure UNUSED)
 {
-	return PyBool_FromLong(((struct wait *)o)->state == RUNNING);
+	return is_in_state(o, RUNNING);
 }
 
 static PyObject *
 get_suspended(PyObject *o, void *closure UNUSED)
 {
-	return PyBool_FromLong(((struct wait *)o)->state == SUSPENDED);
+	return is_in_state(o, SUSPENDED);
 }
 
 static PyObject *
@@ -410,13 +418,7 @@ get_none(PyObject *o UNUSED, void *closure UNUSED)
 	Py_RETURN_NONE;
 }
 
-static PyObject *
-get_false(PyObject *o UNUSED, void *closure UNUSED)
-{
-	Py_RETURN_FALSE;
-}
-
-static PyGetSetDef wait_getset[] = {
+static PyGetSetDef looks[] = {
 	{ "__class__", get_class, NULL, NULL, NULL },
 	{ "__name__", get_name, NULL, NULL, NULL },
 	{ "__qualname__", get_name, NULL, NULL, NULL },
@@ -436,7 +438,7 @@ static PyMemberDef wait_members[] = {
 #define WAIT_SLOTS(dealloc, am_send)					\
 	{ Py_tp_dealloc, dealloc },					\
 	{ Py_tp_methods, wait_methods },				\
-	{ Py_tp_getset, wait_getset },					\
+	{ Py_tp_getset, looks },					\
 	{ Py_tp_members, wait_members },				\
 	{ Py_tp_iter, PyObject_SelfIter },				\
 	{ Py_tp_iternext, step_next },					\
@@ -497,20 +499,9 @@ static PyMethodDef sent_methods[] = {
 	{ NULL, NULL, 0, NULL }
 };
 
-static PyGetSetDef sent_getset[] = {
-	{ "__class__", get_class, NULL, NULL, NULL },
-	{ "__name__", get_name, NULL, NULL, NULL },
-	{ "__qualname__", get_name, NULL, NULL, NULL },
-	{ "cr_running", get_false, NULL, NULL, NULL },
-	{ "cr_suspended", get_false, NULL, NULL, NULL },
-	{ "cr_frame", get_none, NULL, NULL, NULL },
-	{ "cr_await", get_none, NULL, NULL, NULL },
-	{ NULL, NULL, NULL, NULL, NULL }
-};
-
 static PyType_Slot sent_slots[] = {
 	{ Py_tp_methods, sent_methods },
-	{ Py_tp_getset, sent_getset },
+	{ Py_tp_getset, looks },
 	{ Py_tp_iter, PyObject_SelfIter },
 	{ Py_tp_iternext, sent_next },
 	{ Py_am_await, PyObject_SelfIter },
