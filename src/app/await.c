@@ -32,9 +32,10 @@ static struct {
 	PyObject	*future;	/* asyncio.Future */
 	PyObject	*loop_kw;	/* ("loop",) */
 	PyObject	*coroutine;	/* types.CoroutineType */
-	unsigned long	 thread;	/* the loop's */
 	struct pool	 waits;
 } self = { .waits = POOL_INIT(waits) };
+
+_Thread_local bool await_on_loop_thread;
 
 /* ---- waking ------------------------------------------------------------- */
 
@@ -209,12 +210,6 @@ wait_resume(struct wait *w, PyObject *arg, PyObject **result)
 	return r;
 }
 
-bool
-await_is_loop_thread(void)
-{
-	return PyThread_get_thread_ident() == self.thread;
-}
-
 static int
 may_step(const struct wait *w)
 {
@@ -225,7 +220,7 @@ may_step(const struct wait *w)
 	else if (w->state == CLOSED)
 		PyErr_SetString(PyExc_RuntimeError,
 		    "cannot reuse already awaited coroutine");
-	else if (!await_is_loop_thread())
+	else if (!await_on_loop_thread)
 		PyErr_SetString(PyExc_RuntimeError, "receive() and send() can "
 		    "be awaited on the worker's event loop only; from another "
 		    "thread: asyncio.run_coroutine_threadsafe(send(message), "
@@ -547,7 +542,7 @@ PyObject *
 await_send(struct port_owner *owner, PyObject *message)
 {
 	fork_check("called send()");
-	if (UNLIKELY(!await_is_loop_thread()))
+	if (UNLIKELY(!await_on_loop_thread))
 		return send_later(owner, message);
 	if (UNLIKELY(owner->ops->send(owner, message) == -1 ||
 	    owner->ops->is_full(owner)))
@@ -564,7 +559,7 @@ await_init(PyObject *aloop)
 	PyObject *types = PyImport_ImportModule("types");
 
 	self.aloop = py_ref(aloop);
-	self.thread = PyThread_get_thread_ident();
+	await_on_loop_thread = true;
 	if (asyncio != NULL)
 		self.future = PyObject_GetAttrString(asyncio, "Future");
 	if (types != NULL)

@@ -56,7 +56,8 @@ void	 port_wake(struct list *waiters);
 /* The calling thread is the loop's. 0, or -1 with an exception. */
 int	 await_init(PyObject *aloop);
 
-bool	 await_is_loop_thread(void);
+/* Is the running thread the one that called await_init()? */
+extern _Thread_local bool await_on_loop_thread;
 
 /* What receive() returns. All of these: a new reference, or NULL. */
 PyObject *await_receive(struct port_owner *);

@@ -165,7 +165,7 @@ has_ended(const struct cycle *c)
 static int
 step_begin(struct cycle *c)
 {
-	if (UNLIKELY(!await_is_loop_thread())) {
+	if (UNLIKELY(!await_on_loop_thread)) {
 		PyErr_SetString(PyExc_RuntimeError, "a request runs on the "
 		    "worker's event loop only");
 		return -1;
