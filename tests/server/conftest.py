@@ -13,6 +13,11 @@ def pytest_sessionstart(session):
                                 harness.program())
 
 
+def printable(what):
+    """xdist carries text only; names of files are bytes."""
+    return str(what).encode("utf-8", "backslashreplace").decode()
+
+
 class Starter:
     def __init__(self, directory):
         self.directory = directory
@@ -41,6 +46,8 @@ class Starter:
 @pytest.hookimpl(hookwrapper=True)  # pytest 7.2, Debian 12's
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
+    if report.failed:
+        report.longrepr = printable(report.longrepr)
     if report.when == "call":
         item.test_failed = report.failed
         if report.failed:
@@ -50,9 +57,9 @@ def pytest_runtest_makereport(item, call):
                 daemons = daemons + [item.funcargs["shared"]]
             for d in daemons:
                 report.sections.append(("asgid error log",
-                                        d.stderr[-4000:]))
+                                        printable(d.stderr[-4000:])))
                 report.sections.append(("asgid access log",
-                                        d.stdout[-1000:]))
+                                        printable(d.stdout[-1000:])))
 
 
 @pytest.fixture
