@@ -91,8 +91,10 @@ cycle_release(struct cycle *c)
 	py_drop(&c->scope);
 	py_drop(&c->coro);
 	py_drop(&c->task);
-	free(c->who);
-	c->who = NULL;
+	if (UNLIKELY(c->who != NULL)) {
+		free(c->who);
+		c->who = NULL;
+	}
 }
 
 static void

@@ -27,7 +27,8 @@ message_type(PyObject *message)
 {
 	PyObject *type;
 
-	if (!PyMapping_Check(message) || PyUnicode_Check(message)) {
+	if (UNLIKELY(!PyDict_CheckExact(message)) &&
+	    (!PyMapping_Check(message) || PyUnicode_Check(message))) {
 		PyErr_Format(PyExc_TypeError, "An ASGI message is a dict, "
 		    "got %.100s.", Py_TYPE(message)->tp_name);
 		return NULL;
@@ -234,15 +235,22 @@ read_body(PyObject *message, struct message *m)
 
 /* ---- whole ones --------------------------------------------------------- */
 
+static bool
+is_same(PyObject *a, PyObject *b)
+{
+	return PyUnicode_GET_LENGTH(a) == PyUnicode_GET_LENGTH(b) &&
+	    PyUnicode_Compare(a, b) == 0;
+}
+
 int
 message_begin(struct message *m, PyObject *message)
 {
 	*m = (struct message){ .kind = MESSAGE_UNKNOWN, .body = { .p = "" } };
 	if ((m->type = message_type(message)) == NULL)
 		return -1;
-	if (PyUnicode_Compare(m->type, names.http_response_start) == 0)
+	if (is_same(m->type, names.http_response_start))
 		m->kind = MESSAGE_START;
-	else if (PyUnicode_Compare(m->type, names.http_response_body) == 0)
+	else if (is_same(m->type, names.http_response_body))
 		m->kind = MESSAGE_BODY;
 	return 0;
 }
