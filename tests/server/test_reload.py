@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """Reloads of the whole daemon: under load no request is lost, and what
 cannot serve never replaces what does."""
+import contextlib
 import os
 import signal
 import socket
@@ -105,11 +106,26 @@ class Load:
             c.close()
 
 
+@contextlib.contextmanager
+def under_load(where, clients=4):
+    """Half of them keep their connection. No request may fail."""
+    loads = [Load(where, i % 2 == 0) for i in range(clients)]
+    try:
+        yield loads
+    finally:
+        for x in loads:
+            x.over.set()
+        for x in loads:
+            x.thread.join()
+    failed = [f for x in loads for f in x.failed]
+    assert not failed, "%d of %d: %r" % (
+        len(failed), sum(x.count for x in loads), failed[:10])
+
+
 def test_no_request_is_lost(site):
     d = site.d
     before = len(descriptors(d.pid))
-    loads = [Load((d.host, d.port), i % 2 == 0) for i in range(6)]
-    try:
+    with under_load((d.host, d.port), 6) as loads:
         for version in range(1, RELOADS + 1):
             old = d.workers()
             site.write(version)
@@ -120,14 +136,6 @@ def test_no_request_is_lost(site):
             # each of the clients goes on
             poll(lambda: all(text in x.seen for x in loads), "requests",
                  LIMIT)
-    finally:
-        for x in loads:
-            x.over.set()
-        for x in loads:
-            x.thread.join()
-    failed = [f for x in loads for f in x.failed]
-    assert not failed, "%d of %d: %r" % (
-        len(failed), sum(x.count for x in loads), failed[:10])
     poll(lambda: len(descriptors(d.pid)) == before,
          lambda: "descriptors: %r" % descriptors(d.pid))
 
@@ -224,9 +232,7 @@ def test_overlapping_addresses(site, narrow, wide):
     old = d.workers()
     site.reload()
     site.settle(old)
-    where = (narrow.strip("[]"), port)
-    loads = [Load(where, i % 2 == 0) for i in range(4)]
-    try:
+    with under_load((narrow.strip("[]"), port)) as loads:
         for host in (wide, narrow, wide):
             old = d.workers()
             site.listen = [entry % (host, port)]
@@ -235,13 +241,6 @@ def test_overlapping_addresses(site, narrow, wide):
             now = [x.count for x in loads]
             poll(lambda: all(x.count > n for x, n in zip(loads, now)),
                  "requests", LIMIT)
-    finally:
-        for x in loads:
-            x.over.set()
-        for x in loads:
-            x.thread.join()
-    failed = [f for x in loads for f in x.failed]
-    assert not failed, failed[:10]
     # others are kept out, as ever
     for host in (narrow, wide):
         with socket.socket(socket.AF_INET6 if ":" in host else

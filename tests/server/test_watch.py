@@ -7,7 +7,7 @@ import pytest
 
 from harness import application, poll
 from test_control import Control
-from test_reload import LIMIT, Load
+from test_reload import LIMIT, under_load
 
 CHANGED = "asgid detected changes in"
 APP = application("TEXT", head="from text import TEXT\n")
@@ -53,18 +53,10 @@ def test_edits_under_load(site):
     """New code answers, no request is lost; one second and one size do not
     make two files the same."""
     site.answers(0)
-    loads = [Load((site.d.host, site.d.port), i % 2 == 0)
-             for i in range(4)]
-    try:
+    with under_load((site.d.host, site.d.port)):
         for text in range(1, 6):
             site.write(text)
             site.answers(text)
-    finally:
-        for load in loads:
-            load.over.set()
-    for load in loads:
-        load.thread.join()
-    assert not [f for load in loads for f in load.failed]
     site.settle()
 
 
@@ -116,9 +108,7 @@ def test_a_port_of_its_own(asgid, tmp_path):
     site.d.expect("Error loading ASGI app", "failed to start",
                   "once more alone: .*Address already in use")
     site.answers(0)
-    loads = [Load((site.d.host, site.d.port), i % 2 == 0)
-             for i in range(4)]
-    try:
+    with under_load((site.d.host, site.d.port)):
         for text in 1, 2:
             site.write(text)
             site.answers(text)
@@ -126,11 +116,5 @@ def test_a_port_of_its_own(asgid, tmp_path):
         with Control(tmp_path / "s") as c:
             code, text = c.ask("reload")
             assert code == 200 and "generation 7 serve" in text
-    finally:
-        for load in loads:
-            load.over.set()
-    for load in loads:
-        load.thread.join()
-    assert not [f for load in loads for f in load.failed]
     assert "Reload failed" not in site.d.stderr
     site.settle()
